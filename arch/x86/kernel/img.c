@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images on x86-64: what register sets cannot say.
+ *
+ * CPU features, the vDSO, register values that no return to user mode would
+ * survive, and state of the segments that is refused.
+ */
+#include <linux/cpufeature.h>
+#include <linux/elf.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/mmu_context.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/security.h>
+#include <crypto/sha2.h>
+#include <asm/desc.h>
+#include <asm/fpu/api.h>
+#include <asm/prctl.h>
+#include <asm/segment.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
+#include <asm/vdso.h>
+
+#include "fpu/internal.h"
+#include "fpu/legacy.h"
+#include "fpu/xstate.h"
+
+/*
+ * Features that a program can use without asking the kernel, so that code
+ * which was chosen by them may be anywhere in its memory.
+ */
+static const u16 img_user_features[] = {
+	/* leaf 1 */
+	X86_FEATURE_FPU, X86_FEATURE_TSC, X86_FEATURE_CX8, X86_FEATURE_CMOV,
+	X86_FEATURE_CLFLUSH, X86_FEATURE_MMX, X86_FEATURE_FXSR, X86_FEATURE_XMM,
+	X86_FEATURE_XMM2, X86_FEATURE_XMM3, X86_FEATURE_PCLMULQDQ,
+	X86_FEATURE_SSSE3, X86_FEATURE_FMA, X86_FEATURE_CX16,
+	X86_FEATURE_XMM4_1, X86_FEATURE_XMM4_2, X86_FEATURE_MOVBE,
+	X86_FEATURE_POPCNT, X86_FEATURE_AES, X86_FEATURE_XSAVE,
+	X86_FEATURE_OSXSAVE, X86_FEATURE_AVX, X86_FEATURE_F16C,
+	X86_FEATURE_RDRAND,
+	/* leaf 0x80000001 */
+	X86_FEATURE_SYSCALL, X86_FEATURE_MMXEXT, X86_FEATURE_RDTSCP,
+	X86_FEATURE_3DNOWEXT, X86_FEATURE_3DNOW, X86_FEATURE_LAHF_LM,
+	X86_FEATURE_ABM, X86_FEATURE_SSE4A, X86_FEATURE_MISALIGNSSE,
+	X86_FEATURE_3DNOWPREFETCH, X86_FEATURE_XOP, X86_FEATURE_LWP,
+	X86_FEATURE_FMA4, X86_FEATURE_TBM, X86_FEATURE_MWAITX,
+	/* leaf 7 */
+	X86_FEATURE_FSGSBASE, X86_FEATURE_BMI1, X86_FEATURE_HLE,
+	X86_FEATURE_AVX2, X86_FEATURE_BMI2, X86_FEATURE_ERMS,
+	X86_FEATURE_RTM, X86_FEATURE_AVX512F, X86_FEATURE_AVX512DQ,
+	X86_FEATURE_RDSEED, X86_FEATURE_ADX, X86_FEATURE_AVX512IFMA,
+	X86_FEATURE_CLFLUSHOPT, X86_FEATURE_CLWB, X86_FEATURE_AVX512PF,
+	X86_FEATURE_AVX512ER, X86_FEATURE_AVX512CD, X86_FEATURE_SHA_NI,
+	X86_FEATURE_AVX512BW, X86_FEATURE_AVX512VL,
+	X86_FEATURE_AVX512VBMI, X86_FEATURE_PKU, X86_FEATURE_OSPKE,
+	X86_FEATURE_WAITPKG, X86_FEATURE_AVX512_VBMI2, X86_FEATURE_GFNI,
+	X86_FEATURE_VAES, X86_FEATURE_VPCLMULQDQ, X86_FEATURE_AVX512_VNNI,
+	X86_FEATURE_AVX512_BITALG, X86_FEATURE_AVX512_VPOPCNTDQ,
+	X86_FEATURE_RDPID, X86_FEATURE_CLDEMOTE, X86_FEATURE_MOVDIRI,
+	X86_FEATURE_MOVDIR64B, X86_FEATURE_ENQCMD,
+	X86_FEATURE_AVX512_4VNNIW, X86_FEATURE_AVX512_4FMAPS,
+	X86_FEATURE_FSRM, X86_FEATURE_AVX512_VP2INTERSECT,
+	X86_FEATURE_SERIALIZE, X86_FEATURE_TSXLDTRK, X86_FEATURE_AMX_BF16,
+	X86_FEATURE_AVX512_FP16, X86_FEATURE_AMX_TILE, X86_FEATURE_AMX_INT8,
+	/* leaf 7, subleaf 1 */
+	X86_FEATURE_AVX_VNNI, X86_FEATURE_AVX512_BF16, X86_FEATURE_CMPCCXADD,
+	X86_FEATURE_FZRM, X86_FEATURE_FSRS, X86_FEATURE_FSRC,
+	X86_FEATURE_AMX_FP16, X86_FEATURE_AVX_IFMA,
+	/* leaf 0xd, subleaf 1 */
+	X86_FEATURE_XSAVEOPT, X86_FEATURE_XSAVEC, X86_FEATURE_XGETBV1,
+};
+
+/* The kernel's word for each word of an image. */
+static const u8 img_cpuid_words[IMG_X86_CPUID_WORDS] = {
+	[IMG_X86_CPUID_1_EDX]	= CPUID_1_EDX,
+	[IMG_X86_CPUID_1_ECX]	= CPUID_1_ECX,
+	[IMG_X86_CPUID_EXT_EDX]	= CPUID_8000_0001_EDX,
+	[IMG_X86_CPUID_EXT_ECX]	= CPUID_8000_0001_ECX,
+	[IMG_X86_CPUID_7_EBX]	= CPUID_7_0_EBX,
+	[IMG_X86_CPUID_7_ECX]	= CPUID_7_ECX,
+	[IMG_X86_CPUID_7_EDX]	= CPUID_7_EDX,
+	[IMG_X86_CPUID_7_1_EAX]	= CPUID_7_1_EAX,
+	[IMG_X86_CPUID_XSAVE]	= CPUID_D_1_EAX,
+};
+
+static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct *mm)
+{
+	struct thread_struct *t = &task->thread;
+	unsigned int i;
+
+	if (!user_64bit_mode(task_pt_regs(task)) || test_tsk_thread_flag(task, TIF_ADDR32))
+		return "it is not a 64-bit program";
+	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++) {
+		if (!desc_empty(&t->tls_array[i]))
+			return "thread-local segments in the GDT";
+	}
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (mm->context.ldt)
+		return "a local descriptor table";
+#endif
+	for (i = 0; i < HBP_NUM; i++) {
+		if (t->ptrace_bps[i])
+			return "hardware breakpoints";
+	}
+	if (t->io_bitmap || t->iopl_emul)
+		return "I/O port permissions";
+	if (test_tsk_thread_flag(task, TIF_NOCPUID) || test_tsk_thread_flag(task, TIF_NOTSC))
+		return "CPUID or TSC faulting";
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	if (t->features || t->features_locked)
+		return "shadow stacks";
+#endif
+#ifdef CONFIG_ADDRESS_MASKING
+	if (mm_lam_cr3_mask(mm))
+		return "linear address masking";
+#endif
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && mm->context.pkey_allocation_map != 1)
+		return "protection keys";
+#endif
+	if (test_tsk_thread_flag(task, TIF_SPEC_L1D_FLUSH))
+		return "speculation control";
+	if (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features)
+		return "xstate features on demand";
+	return NULL;
+}
+
+static int img_arch_hold(struct img_dump *d)
+{
+	const char *obstacle = img_arch_obstacle(d->task, d->mm);
+
+	return obstacle ? img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle) : 0;
+}
+
+/* The .note section tells the kernel's version; the code does not depend on it. */
+static void img_vdso_note(const struct vdso_image *image, size_t *start, size_t *end)
+{
+	const struct elf64_hdr *ehdr = image->data;
+	const struct elf64_phdr *phdr = image->data + ehdr->e_phoff;
+	unsigned int i;
+
+	*start = 0;
+	*end = 0;
+	for (i = 0; i < ehdr->e_phnum; i++) {
+		if (phdr[i].p_type == PT_NOTE) {
+			*start = phdr[i].p_offset;
+			*end = phdr[i].p_offset + phdr[i].p_filesz;
+			return;
+		}
+	}
+}
+
+static void img_vdso_digest(const struct vdso_image *image, u8 *digest)
+{
+	struct sha256_state state;
+	size_t start, end, i;
+
+	img_vdso_note(image, &start, &end);
+	sha256_init(&state);
+	sha256_update(&state, image->data, start);
+	for (i = start; i < end; i++)
+		sha256_update(&state, (const u8 *)"", 1);
+	sha256_update(&state, image->data + end, image->size - end);
+	sha256_final(&state, digest);
+}
+
+static bool img_vdso_is(struct vm_area_struct *vma)
+{
+	unsigned long vdso = (unsigned long)vma->vm_mm->context.vdso;
+
+	return vdso && vma->vm_start == vdso && !vma->vm_file && !vma_is_anonymous(vma);
+}
+
+static bool img_vvar_is(struct vm_area_struct *vma)
+{
+	const struct vdso_image *image = vma->vm_mm->context.vdso_image;
+	unsigned long vdso = (unsigned long)vma->vm_mm->context.vdso;
+
+	return vdso && image && vma->vm_start == vdso + image->sym_vvar_start &&
+	       !vma->vm_file && !vma_is_anonymous(vma);
+}
+
+/**
+ * img_arch_vma() - is a mapping put back by the architecture?
+ * @vma: the mapping
+ *
+ * Context: the mmap lock is held.
+ * Return: true for the vDSO and the vvar area.
+ */
+bool img_arch_vma(struct vm_area_struct *vma)
+{
+	return img_vdso_is(vma) || img_vvar_is(vma);
+}
+
+/**
+ * img_arch_vma_readable() - are its pages worth having in the image?
+ * @vma: a mapping
+ *
+ * Context: the mmap lock is held.
+ * Return: true for the vDSO, whose symbols debuggers want.
+ */
+bool img_arch_vma_readable(struct vm_area_struct *vma)
+{
+	return img_vdso_is(vma);
+}
+
+/* Both mappings whole and as they were made, or neither. */
+static int img_vdso_vet(struct img_dump *d, bool *present)
+{
+	const struct vdso_image *image = d->mm->context.vdso_image;
+	unsigned long vdso = (unsigned long)d->mm->context.vdso;
+	struct vm_area_struct *text, *vvar;
+	bool whole;
+
+	*present = false;
+	if (!vdso || !image)
+		return 0;
+	mmap_read_lock(d->mm);
+	text = vma_lookup(d->mm, vdso);
+	vvar = vma_lookup(d->mm, vdso + image->sym_vvar_start);
+	*present = text && img_vdso_is(text);
+	whole = *present && vvar && img_vvar_is(vvar) && vvar->vm_end == vdso &&
+		text->vm_end == vdso + image->size && !text->anon_vma &&
+		(text->vm_flags & VM_ACCESS_FLAGS) == (VM_READ | VM_EXEC) &&
+		(vvar->vm_flags & VM_ACCESS_FLAGS) == VM_READ;
+	if (!*present && vvar && img_vvar_is(vvar))
+		*present = true;
+	mmap_read_unlock(d->mm);
+	if (*present && (!whole || image != &vdso_image_64))
+		return img_dump_refuse(d, -EOPNOTSUPP, "a modified vDSO");
+	return 0;
+}
+
+static int img_arch_save(struct img_dump *d)
+{
+	struct img_arch_x86 a = { .size = cpu_to_le32(sizeof(a)) };
+	bool present;
+	unsigned int i;
+	void *desc;
+	int err;
+
+	err = img_vdso_vet(d, &present);
+	if (err)
+		return err;
+	a.nr_cpuid = cpu_to_le32(IMG_X86_CPUID_WORDS);
+	for (i = 0; i < IMG_X86_CPUID_WORDS; i++)
+		a.cpuid[i] = cpu_to_le32(boot_cpu_data.x86_capability[img_cpuid_words[i]]);
+	a.xfeatures = cpu_to_le64(fpu_user_cfg.default_features);
+	if (present) {
+		a.vvar_size = cpu_to_le32(-vdso_image_64.sym_vvar_start);
+		a.vdso = cpu_to_le64((unsigned long)d->mm->context.vdso);
+		a.vdso_size = cpu_to_le64(vdso_image_64.size);
+		img_vdso_digest(&vdso_image_64, a.vdso_digest);
+	}
+	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_ARCH, sizeof(a));
+	if (!desc)
+		return -ENOMEM;
+	memcpy(desc, &a, sizeof(a));
+	return 0;
+}
+
+static int img_check_cpu(struct img_load *l, const struct img_arch_x86 *a)
+{
+	unsigned int i, w;
+
+	for (i = 0; i < ARRAY_SIZE(img_user_features); i++) {
+		u16 f = img_user_features[i];
+
+		for (w = 0; w < IMG_X86_CPUID_WORDS; w++) {
+			if (img_cpuid_words[w] == f / 32)
+				break;
+		}
+		if (w == IMG_X86_CPUID_WORDS || boot_cpu_has(f) ||
+		    !(le32_to_cpu(a->cpuid[w]) & BIT(f % 32)))
+			continue;
+		if (x86_cap_flags[f])
+			return img_load_refuse(l, -ENODEV, "this CPU lacks %s",
+					       x86_cap_flags[f]);
+		return img_load_refuse(l, -ENODEV, "this CPU lacks feature %u:%u",
+				       f / 32, f % 32);
+	}
+	if (le64_to_cpu(a->xfeatures) & ~fpu_user_cfg.default_features)
+		return img_load_refuse(l, -ENODEV, "this CPU lacks xstate features %llx",
+				       le64_to_cpu(a->xfeatures) &
+				       ~fpu_user_cfg.default_features);
+	return 0;
+}
+
+static int img_check_vdso(struct img_load *l, const struct img_arch_x86 *a)
+{
+	u64 vdso = le64_to_cpu(a->vdso), vvar_size = le32_to_cpu(a->vvar_size);
+	u8 digest[SHA256_DIGEST_SIZE];
+
+	if (!vdso)
+		return 0;
+	img_vdso_digest(&vdso_image_64, digest);
+	if (le64_to_cpu(a->vdso_size) != vdso_image_64.size ||
+	    vvar_size != -vdso_image_64.sym_vvar_start ||
+	    memcmp(digest, a->vdso_digest, sizeof(digest)))
+		return img_load_refuse(l, -ELIBACC, "this kernel has another vDSO");
+	if (!PAGE_ALIGNED(vdso) || vdso < vvar_size + mmap_min_addr || vdso >= TASK_SIZE_MAX ||
+	    vdso_image_64.size > TASK_SIZE_MAX - vdso)
+		return img_load_refuse(l, -EBADMSG, "bad place of the vDSO");
+	return 0;
+}
+
+static int img_arch_note(struct img_load *l, struct img_arch_x86 *a)
+{
+	int err = img_note_struct(l, NT_IMG_ARCH, a, sizeof(*a), NULL);
+
+	if (err)
+		return err;
+	if (a->flags)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown CPU flags %llx",
+				       le64_to_cpu(a->flags));
+	if (le32_to_cpu(a->nr_cpuid) != IMG_X86_CPUID_WORDS)
+		return img_load_refuse(l, -EBADMSG, "%u CPUID words",
+				       le32_to_cpu(a->nr_cpuid));
+	return 0;
+}
+
+/**
+ * img_arch_check_vmas() - are the mappings of the architecture as its note says?
+ * @l: the image, @l->vmas parsed
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_arch_check_vmas(struct img_load *l)
+{
+	struct img_arch_x86 a;
+	unsigned int i, n = 0;
+	u64 vdso, vvar;
+	int err;
+
+	err = img_arch_note(l, &a);
+	if (err)
+		return err;
+	vdso = le64_to_cpu(a.vdso);
+	vvar = vdso - le32_to_cpu(a.vvar_size);
+	for (i = 0; i < l->nr_vmas; i++) {
+		const struct img_mapping *m = &l->vmas[i];
+
+		if (m->kind != IMG_VMA_ARCH)
+			continue;
+		n++;
+		if (!vdso || (m->start != vdso && m->start != vvar) ||
+		    m->end != (m->start == vdso ? vdso + le64_to_cpu(a.vdso_size) : vdso))
+			return img_load_refuse(l, -EBADMSG, "bad mapping at %lx", m->start);
+	}
+	if (n != (vdso ? 2 : 0))
+		return img_load_refuse(l, -EBADMSG, "%u mappings of the vDSO", n);
+	return 0;
+}
+
+static int img_arch_check(struct img_load *l)
+{
+	struct img_arch_x86 a;
+	int err = img_arch_note(l, &a);
+
+	if (!err)
+		err = img_check_cpu(l, &a);
+	if (!err)
+		err = img_check_vdso(l, &a);
+	return err;
+}
+
+/* First in the empty address space, so that nothing is in the way. */
+static int img_arch_restore(struct img_load *l)
+{
+	struct img_arch_x86 a;
+	unsigned long vdso;
+	int err = img_arch_note(l, &a);
+
+	if (err || !a.vdso)
+		return err;
+	vdso = le64_to_cpu(a.vdso);
+	err = map_vdso_once(&vdso_image_64, vdso - le32_to_cpu(a.vvar_size));
+	if (err)
+		return err;
+	/* The address was taken as a hint. */
+	if ((unsigned long)current->mm->context.vdso != vdso)
+		return -EADDRNOTAVAIL;
+	return 0;
+}
+
+/*
+ * The ID flag is the program's own, but ->set() leaves it as it is, as it
+ * leaves other flags that programs cannot change.
+ */
+static int img_arch_finish(struct img_load *l)
+{
+	const struct img_note *note = img_note_find(l, "CORE", NT_PRSTATUS);
+	struct pt_regs *regs = current_pt_regs();
+	struct elf_prstatus prstatus;
+	struct user_regs_struct *u = (struct user_regs_struct *)&prstatus.pr_reg;
+
+	memcpy(&prstatus, note->desc, sizeof(prstatus));
+	regs->flags = (regs->flags & ~X86_EFLAGS_ID) | (u->flags & X86_EFLAGS_ID);
+	return 0;
+}
+
+/* Those that no handler lets go on, whatever its flags are: see signal(7). */
+static bool img_never_restarted(unsigned int nr)
+{
+	switch (nr) {
+	case __NR_pause:
+	case __NR_rt_sigsuspend:
+	case __NR_rt_sigtimedwait:
+	case __NR_epoll_wait:
+	case __NR_epoll_pwait:
+	case __NR_epoll_pwait2:
+	case __NR_poll:
+	case __NR_ppoll:
+	case __NR_select:
+	case __NR_pselect6:
+	case __NR_msgrcv:
+	case __NR_msgsnd:
+	case __NR_semop:
+	case __NR_semtimedop:
+	case __NR_nanosleep:
+	case __NR_clock_nanosleep:
+	case __NR_io_getevents:
+	case __NR_io_pgetevents:
+		return true;
+	}
+	return false;
+}
+
+/**
+ * img_arch_save_regs() - registers as the image is to have them
+ * @regs: of a thread at the kernel boundary or in its sleep
+ * @asleep: it sleeps in a system call
+ *
+ * A system call that is not over is issued again, unless a signal for the
+ * resumed process is there before: then it ends as if it had still been asleep.
+ * What the kernel keeps of a sleep to be continued stays behind.
+ */
+void img_arch_save_regs(elf_gregset_t *regs, bool asleep)
+{
+	struct user_regs_struct *u = (struct user_regs_struct *)regs;
+
+	if ((int)u->orig_ax < 0)
+		return;
+	if (asleep && (long)u->ax == -ENOSYS)
+		u->ax = img_never_restarted(u->orig_ax) ? -ERESTARTNOHAND : -ERESTARTSYS;
+	else if ((long)u->ax == -ERESTART_RESTARTBLOCK)
+		u->ax = -ERESTARTNOHAND;
+}
+
+/**
+ * img_arch_set_result() - what a system call returns in the image
+ * @regs: of a thread in that system call
+ * @result: the value
+ */
+void img_arch_set_result(elf_gregset_t *regs, long result)
+{
+	((struct user_regs_struct *)regs)->ax = result;
+}
+
+/* As set_segment_reg() of ptrace, and not outside of the fixed descriptors. */
+static bool img_bad_selector(unsigned long value)
+{
+	return value > 0xffff || (value && (value & SEGMENT_RPL_MASK) != USER_RPL) ||
+	       (value & SEGMENT_TI_MASK);
+}
+
+/**
+ * img_arch_check_regs() - refuse registers that cannot be set
+ * @l: the image
+ * @regs: general registers
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs)
+{
+	const struct user_regs_struct *u = (const struct user_regs_struct *)regs;
+
+	if (u->cs != __USER_CS || u->ss != __USER_DS || img_bad_selector(u->ds) ||
+	    img_bad_selector(u->es) || img_bad_selector(u->fs) || img_bad_selector(u->gs))
+		return img_load_refuse(l, -EBADMSG, "bad segment registers");
+	if (u->fs_base >= TASK_SIZE_MAX || u->gs_base >= TASK_SIZE_MAX)
+		return img_load_refuse(l, -EBADMSG, "bad segment base");
+	if (u->ip >= TASK_SIZE_MAX)
+		return img_load_refuse(l, -EBADMSG, "instruction pointer %lx", u->ip);
+	if (u->flags & (X86_EFLAGS_IOPL | X86_EFLAGS_VM | X86_EFLAGS_VIF | X86_EFLAGS_VIP))
+		return img_load_refuse(l, -EBADMSG, "flags %lx", u->flags);
+	return 0;
+}
+
+/* As validate_user_xstate_header() and what follows its caller. */
+static int img_check_xstate(struct img_load *l, const struct img_note *note)
+{
+	const struct xregs_state *x = note->desc;
+	struct xstate_header hdr;
+	u32 mxcsr;
+	unsigned int i;
+
+	if (note->len < FXSAVE_SIZE + XSAVE_HDR_SIZE || note->len > 4 * PAGE_SIZE)
+		return img_load_refuse(l, -EBADMSG, "bad size of xstate");
+	memcpy(&hdr, &x->header, sizeof(hdr));
+	if (hdr.xcomp_bv || memchr_inv(hdr.reserved, 0, sizeof(hdr.reserved)))
+		return img_load_refuse(l, -EBADMSG, "bad xstate header");
+	if (hdr.xfeatures & ~fpu_user_cfg.default_features)
+		return img_load_refuse(l, -ENODEV, "this CPU lacks xstate features %llx",
+				       hdr.xfeatures & ~fpu_user_cfg.default_features);
+	/* Each feature that is in use must be inside the note. */
+	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
+		u32 size, offset, ecx, edx;
+
+		if (!(hdr.xfeatures & BIT_ULL(i)))
+			continue;
+		cpuid_count(XSTATE_CPUID, i, &size, &offset, &ecx, &edx);
+		if (note->len < offset + size)
+			return img_load_refuse(l, -EBADMSG, "xstate is too short");
+	}
+	memcpy(&mxcsr, &x->i387.mxcsr, sizeof(mxcsr));
+	if (mxcsr & ~mxcsr_feature_mask)
+		return img_load_refuse(l, -EBADMSG, "MXCSR %x", mxcsr);
+	return 0;
+}
+
+static int img_check_fxregs(struct img_load *l, const struct img_note *note)
+{
+	const struct fxregs_state *fx = note->desc;
+	u32 mxcsr;
+
+	if (note->len != sizeof(*fx))
+		return img_load_refuse(l, -EBADMSG, "bad size of FPU state");
+	memcpy(&mxcsr, &fx->mxcsr, sizeof(mxcsr));
+	if (mxcsr & ~mxcsr_feature_mask)
+		return img_load_refuse(l, -EBADMSG, "MXCSR %x", mxcsr);
+	return 0;
+}
+
+/**
+ * img_arch_check_regset() - refuse other register sets that cannot be set
+ * @l: the image
+ * @note: any note of a core file
+ *
+ * Return: 1 for registers that can be set, 0 if the note has none, or a
+ *	documented errno, having logged the reason.
+ */
+int img_arch_check_regset(struct img_load *l, const struct img_note *note)
+{
+	switch (note->type) {
+	case NT_PRFPREG:
+		return img_check_fxregs(l, note) ?: 1;
+	case NT_X86_XSTATE:
+		return img_check_xstate(l, note) ?: 1;
+	case NT_386_IOPERM:
+	case NT_X86_SHSTK:
+		return img_load_refuse(l, -EOPNOTSUPP, "register set %x", note->type);
+	default:
+		return 0;
+	}
+}
+
+/**
+ * img_arch_personality() - become a native program
+ *
+ * Context: exec, before setup_new_exec().
+ */
+void img_arch_personality(void)
+{
+	set_personality_64bit();
+}
+
+const struct img_part img_part_arch = {
+	.name		= "the architecture",
+	.note		= NT_IMG_ARCH,
+	.hold		= img_arch_hold,
+	.save		= img_arch_save,
+	.check		= img_arch_check,
+	.restore	= img_arch_restore,
+	.finish		= img_arch_finish,
+};

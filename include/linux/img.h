@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Process images: the calls between the doors (fs/proc/dump.c,
+ * fs/binfmt_img.c), the table of parts and the files of state in kernel/img.
+ */
+#ifndef _LINUX_IMG_H
+#define _LINUX_IMG_H
+
+#include <linux/types.h>
+#include <linux/elf.h>
+#include <linux/elfcore.h>
+#include <linux/fs.h>
+#include <linux/xarray.h>
+#include <uapi/linux/img.h>
+
+struct linux_binprm;
+struct mm_struct;
+struct task_struct;
+struct vm_area_struct;
+
+/* Bytes of headers and notes that an image may have. */
+#define IMG_HEAD_MAX		(256UL << 20)
+
+/**
+ * struct img_buf - a buffer that grows as it is appended to
+ * @data: kvmalloc()ed bytes
+ * @len: bytes in use
+ * @room: bytes allocated
+ */
+struct img_buf {
+	void	*data;
+	size_t	len;
+	size_t	room;
+};
+
+/**
+ * struct img_run - a range of pages that is in an image
+ * @start: address of the first byte, a multiple of the page size
+ * @end: address after the last byte
+ * @pos: offset in the image
+ */
+struct img_run {
+	unsigned long	start;
+	unsigned long	end;
+	loff_t		pos;
+};
+
+/**
+ * struct img_dump - an image that is being made, and then read
+ * @task: the target; valid during hold() and save()
+ * @mm: the copy-on-write snapshot; the target's own mm during hold()
+ * @asleep: the target sleeps in a system call that the image issues again
+ * @stopped: the target is in a job control stop
+ * @notes: the notes so far
+ * @file_index: index in @files by struct file pointer
+ * @files: array of struct file *: what the target maps or executes
+ * @fds: the target's open files, private to fd.c
+ * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
+ * @runs: pages in the image, sorted by address and by position
+ * @nr_runs: how many
+ * @head: headers and notes as a reader gets them
+ * @data_off: where the pages begin in the image
+ * @length: bytes of the image
+ */
+struct img_dump {
+	struct task_struct	*task;
+	struct mm_struct	*mm;
+	bool			asleep;
+	bool			stopped;
+	struct img_buf		notes;
+	struct xarray		file_index;
+	struct img_buf		files;
+	struct img_buf		fds;
+	size_t			psinfo;
+	struct img_run		*runs;
+	size_t			nr_runs;
+	struct img_buf		head;
+	loff_t			data_off;
+	loff_t			length;
+};
+
+/**
+ * struct img_note - a note of an image that is being resumed
+ * @name: the owner, NUL-terminated
+ * @type: NT_*
+ * @len: bytes of the descriptor
+ * @desc: the descriptor, aligned to 4 bytes
+ */
+struct img_note {
+	const char	*name;
+	u32		type;
+	u32		len;
+	const void	*desc;
+};
+
+/**
+ * struct img_load - an image that is being resumed
+ * @bprm: the exec in progress; NULL on the way to user mode
+ * @file: the image
+ * @name: its path, for the log
+ * @head: headers and notes, up to the first page
+ * @head_len: bytes of @head
+ * @hdr: the header note
+ * @data_off: where the pages begin in the image
+ * @length: bytes of the image
+ * @notes: all notes, in the order of the file
+ * @nr_notes: how many
+ * @runs: pages in the image, sorted by address
+ * @nr_runs: how many
+ * @files: files that the process maps or executes, opened
+ * @nr_files: how many
+ * @vmas: mappings, in the machine's byte order, sorted by address
+ * @nr_vmas: how many
+ * @exe: the executable, one of @files, its writers kept out
+ * @per_clear: personality bits that this exec must not leave set
+ * @secureexec: the image is set-user-ID or the like and gained privileges
+ */
+struct img_load {
+	struct linux_binprm	*bprm;
+	struct file		*file;
+	const char		*name;
+	void			*head;
+	size_t			head_len;
+	struct img_header	hdr;
+	loff_t			data_off;
+	loff_t			length;
+	struct img_note		*notes;
+	unsigned int		nr_notes;
+	struct img_run		*runs;
+	size_t			nr_runs;
+	struct file		**files;
+	unsigned int		nr_files;
+	struct img_mapping	*vmas;
+	unsigned int		nr_vmas;
+	struct file		*exe;
+	unsigned int		per_clear;
+	bool			secureexec;
+};
+
+/**
+ * struct img_mapping - struct img_vma in the machine's byte order
+ * @start: address of the first byte
+ * @end: address after the last byte
+ * @file_off: bytes into the file
+ * @flags: IMG_VMA_*
+ * @prot: PROT_*
+ * @map: MAP_*
+ * @kind: IMG_VMA_ANON, IMG_VMA_FILE or IMG_VMA_ARCH
+ * @file: the file or NULL
+ * @name: PR_SET_VMA_ANON_NAME or NULL
+ */
+struct img_mapping {
+	unsigned long	start;
+	unsigned long	end;
+	u64		file_off;
+	u64		flags;
+	u32		prot;
+	u32		map;
+	u32		kind;
+	struct file	*file;
+	const char	*name;
+};
+
+/**
+ * struct img_part - one kind of state, saved and restored in one file
+ * @name: what it is, for the log
+ * @note: NT_IMG_* that must be in an image, once, or 0
+ * @hold: the target is held and @d->mm is its own; refuse what cannot be
+ *	carried, take what the snapshot will not show.  May sleep, must be
+ *	short; may be called again after @drop when the target moved.
+ * @save: the target runs again and @d->mm is the snapshot
+ * @drop: give back what @hold and @save took
+ * @check: on exec, the caller still alive: parse, validate, open.  May not
+ *	change anything; reports through img_load_refuse().
+ * @commit: between begin_new_exec() and setup_new_exec()
+ * @restore: the new mm is empty and current; only death is left as an error
+ * @finish: on the way to user mode, after execve(2) has set its result
+ * @release: give back what @check took
+ *
+ * A member may be NULL.  All return 0 or a negative errno, in process context
+ * without locks.
+ */
+struct img_part {
+	const char *name;
+	u32 note;
+	int (*hold)(struct img_dump *d);
+	int (*save)(struct img_dump *d);
+	void (*drop)(struct img_dump *d);
+	int (*check)(struct img_load *l);
+	void (*commit)(struct img_load *l);
+	int (*restore)(struct img_load *l);
+	int (*finish)(struct img_load *l);
+	void (*release)(struct img_load *l);
+};
+
+/* parts.c */
+int img_parts_hold(struct img_dump *d);
+int img_parts_save(struct img_dump *d);
+void img_parts_drop(struct img_dump *d);
+int img_parts_check(struct img_load *l);
+void img_parts_commit(struct img_load *l);
+int img_parts_restore(struct img_load *l);
+int img_parts_finish(struct img_load *l);
+void img_parts_release(struct img_load *l);
+
+/* The rows of the table. */
+extern const struct img_part img_part_arch;
+extern const struct img_part img_part_fd;
+extern const struct img_part img_part_file;
+extern const struct img_part img_part_mm;
+extern const struct img_part img_part_ntfile;
+extern const struct img_part img_part_pages;
+extern const struct img_part img_part_psinfo;
+extern const struct img_part img_part_regs;
+extern const struct img_part img_part_signal;
+extern const struct img_part img_part_thread;
+extern const struct img_part img_part_timer;
+extern const struct img_part img_part_vma;
+
+/* snapshot.c: the read side's way in */
+struct img_dump *img_dump_open(struct task_struct *task);
+void img_dump_close(struct img_dump *d);
+__printf(3, 4)
+int img_dump_refuse(struct img_dump *d, int err, const char *fmt, ...);
+
+/* quiesce.c */
+struct img_hold;
+struct img_hold *img_hold_start(struct task_struct *task);
+int img_hold_wait(struct img_hold *hold);
+bool img_hold_still(struct img_hold *hold);
+bool img_hold_asleep(struct img_hold *hold);
+void img_hold_release(struct img_hold *hold);
+
+/* resume.c: the exec side's way in */
+int img_exec(struct linux_binprm *bprm);
+__printf(3, 4)
+int img_load_refuse(struct img_load *l, int err, const char *fmt, ...);
+
+/* image.c: the container */
+void *img_buf_add(struct img_buf *buf, size_t len);
+int img_buf_add_string(struct img_buf *buf, const char *s, __le32 *off);
+void img_buf_free(struct img_buf *buf);
+void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len);
+int img_image_layout(struct img_dump *d);
+int img_image_parse(struct img_load *l, const char *buf);
+void img_image_free(struct img_load *l);
+const struct img_note *img_note_find(struct img_load *l, const char *name,
+				     u32 type);
+int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
+		    const struct img_note **note);
+const void *img_note_array(const struct img_note *note, u32 off, u32 nr,
+			   u32 elem, u32 min_elem);
+const char *img_note_string(const struct img_note *note, u32 off);
+
+/* file.c: the files that a process maps or executes */
+int img_file_index(struct img_dump *d, struct file *file, u32 *index);
+int img_file_get(struct img_load *l, u32 index, struct file **file);
+
+/* pages.c */
+ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
+int img_pages_fill(struct img_load *l, const struct img_mapping *m);
+
+/*
+ * The architecture's side: arch/<arch>/kernel/img.c.
+ */
+
+/* Registers of @regs as a system call that is to be issued again, or as is. */
+void img_arch_save_regs(elf_gregset_t *regs, bool asleep);
+/* The same, with @result as what the system call returns in the image. */
+void img_arch_set_result(elf_gregset_t *regs, long result);
+/* Refuse values that ->set() would, or that no return to user mode survives. */
+int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs);
+/* The same for any other note of a core file; 1 if it has registers, else 0. */
+int img_arch_check_regset(struct img_load *l, const struct img_note *note);
+/* Are the mappings of the architecture as its note says? */
+int img_arch_check_vmas(struct img_load *l);
+/* Is @vma put back by the architecture? */
+bool img_arch_vma(struct vm_area_struct *vma);
+/* Are its pages worth having in the image, for debuggers? */
+bool img_arch_vma_readable(struct vm_area_struct *vma);
+/* ELF personality of a native program, before setup_new_exec(). */
+void img_arch_personality(void);
+
+#endif /* _LINUX_IMG_H */

@@ -1,0 +1,724 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: the container.  An ELF core file with notes, written and
+ * read in one place.
+ *
+ *	ELF header | program headers | section header (PN_XNUM only) | notes |
+ *	padding to a page | pages
+ *
+ * Program header 0 is the PT_NOTE with all notes, the others are PT_LOADs.
+ */
+#include <linux/binfmts.h>
+#include <linux/crc32c.h>
+#include <linux/elf.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/nsproxy.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/time_namespace.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+
+#ifndef ELF_CORE_EFLAGS
+#define ELF_CORE_EFLAGS	0
+#endif
+
+/* Notes that an image may have: enough for ten thousand threads. */
+#define IMG_NOTES_MAX	131072U
+
+/* Offset of the header note's descriptor from the beginning of the notes. */
+#define IMG_HDR_DESC	(sizeof(struct elf_note) + sizeof(IMG_NOTE_NAME))
+
+/* In pieces, since each runs with preemption off where it uses the FPU. */
+static u32 img_crc(const void *data, size_t len)
+{
+	u32 crc = ~0;
+
+	while (len) {
+		size_t n = min_t(size_t, len, SZ_64K);
+
+		crc = crc32c(crc, data, n);
+		data += n;
+		len -= n;
+		cond_resched();
+	}
+	return ~crc;
+}
+
+/**
+ * img_buf_add() - append zeroed bytes to a buffer
+ * @buf: the buffer
+ * @len: bytes
+ *
+ * Context: may sleep.
+ * Return: the new bytes, until the next call, or NULL without memory.
+ */
+void *img_buf_add(struct img_buf *buf, size_t len)
+{
+	size_t need, room;
+	void *data;
+
+	if (check_add_overflow(buf->len, len, &need) || need > IMG_HEAD_MAX)
+		return NULL;
+	if (need > buf->room) {
+		room = max3(need, 2 * buf->room, (size_t)PAGE_SIZE);
+		data = kvmalloc(room, GFP_KERNEL_ACCOUNT);
+		if (!data)
+			return NULL;
+		if (buf->len)
+			memcpy(data, buf->data, buf->len);
+		kvfree(buf->data);
+		buf->data = data;
+		buf->room = room;
+	}
+	data = buf->data + buf->len;
+	memset(data, 0, len);
+	buf->len = need;
+	return data;
+}
+
+/**
+ * img_buf_add_string() - append a string to a buffer
+ * @buf: the buffer
+ * @s: the string
+ * @off: set to its offset in the buffer; may be NULL
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int img_buf_add_string(struct img_buf *buf, const char *s, __le32 *off)
+{
+	size_t len = strlen(s) + 1;
+	void *copy;
+
+	if (off)
+		*off = cpu_to_le32(buf->len);
+	copy = img_buf_add(buf, len);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, s, len);
+	return 0;
+}
+
+/**
+ * img_buf_free() - free the bytes of a buffer
+ * @buf: the buffer, empty afterwards
+ *
+ * Context: may sleep.
+ */
+void img_buf_free(struct img_buf *buf)
+{
+	kvfree(buf->data);
+	memset(buf, 0, sizeof(*buf));
+}
+
+/**
+ * img_note_add() - append a note
+ * @d: the dump
+ * @name: the owner
+ * @type: NT_*
+ * @len: bytes of the descriptor
+ *
+ * Context: may sleep.
+ * Return: the zeroed descriptor, until the next call, or NULL without memory.
+ */
+void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len)
+{
+	size_t namesz = strlen(name) + 1;
+	size_t head = sizeof(struct elf_note) + ALIGN(namesz, 4);
+	struct elf_note *note;
+
+	if (len > IMG_HEAD_MAX)
+		return NULL;
+	note = img_buf_add(&d->notes, head + ALIGN(len, 4));
+	if (!note)
+		return NULL;
+	note->n_namesz = namesz;
+	note->n_descsz = len;
+	note->n_type = type;
+	memcpy(note + 1, name, namesz);
+	return (void *)note + head;
+}
+
+static void img_fill_elf_header(struct img_dump *d, struct elfhdr *elf, u32 phnum,
+				bool xnum)
+{
+	memcpy(elf->e_ident, ELFMAG, SELFMAG);
+	elf->e_ident[EI_CLASS] = ELF_CLASS;
+	elf->e_ident[EI_DATA] = ELF_DATA;
+	elf->e_ident[EI_VERSION] = EV_CURRENT;
+	elf->e_ident[EI_OSABI] = ELF_OSABI;
+	memcpy(elf->e_ident + IMG_IDENT_POS, IMG_IDENT, IMG_IDENT_LEN);
+	elf->e_ident[IMG_IDENT_POS + IMG_IDENT_LEN] = IMG_VERSION;
+	elf->e_type = ET_CORE;
+	elf->e_machine = ELF_ARCH;
+	elf->e_version = EV_CURRENT;
+	elf->e_phoff = sizeof(*elf);
+	elf->e_flags = ELF_CORE_EFLAGS;
+	elf->e_ehsize = sizeof(*elf);
+	elf->e_phentsize = sizeof(struct elf_phdr);
+	elf->e_phnum = phnum;
+	if (xnum) {
+		struct elf_shdr *shdr;
+
+		elf->e_phnum = PN_XNUM;
+		elf->e_shoff = sizeof(*elf) + phnum * sizeof(struct elf_phdr);
+		elf->e_shentsize = sizeof(*shdr);
+		elf->e_shnum = 1;
+		elf->e_shstrndx = SHN_UNDEF;
+		shdr = (void *)elf + elf->e_shoff;
+		shdr->sh_type = SHT_NULL;
+		shdr->sh_size = elf->e_shnum;
+		shdr->sh_link = elf->e_shstrndx;
+		shdr->sh_info = phnum;
+	}
+}
+
+static void img_fill_load(struct elf_phdr *phdr, struct vm_area_struct *vma,
+			  unsigned long start, unsigned long end, loff_t pos,
+			  bool present)
+{
+	phdr->p_type = PT_LOAD;
+	phdr->p_offset = pos;
+	phdr->p_vaddr = start;
+	phdr->p_filesz = present ? end - start : 0;
+	phdr->p_memsz = end - start;
+	if (vma->vm_flags & VM_READ)
+		phdr->p_flags |= PF_R;
+	if (vma->vm_flags & VM_WRITE)
+		phdr->p_flags |= PF_W;
+	if (vma->vm_flags & VM_EXEC)
+		phdr->p_flags |= PF_X;
+	phdr->p_align = PAGE_SIZE;
+}
+
+/*
+ * Make the PT_LOADs: one for each run, one without contents for each gap
+ * between runs, so that together they are the whole address space.  With a
+ * NULL @phdr, count only.
+ */
+static size_t img_make_loads(struct img_dump *d, struct elf_phdr *phdr)
+{
+	VMA_ITERATOR(vmi, d->mm, 0);
+	struct vm_area_struct *vma;
+	size_t n = 0, i = 0;
+	loff_t pos = d->data_off;
+
+	mmap_read_lock(d->mm);
+	for_each_vma(vmi, vma) {
+		unsigned long addr = vma->vm_start;
+
+		while (addr < vma->vm_end) {
+			struct img_run *run = i < d->nr_runs ? &d->runs[i] : NULL;
+			bool present = run && run->start == addr;
+			unsigned long end;
+
+			if (present)
+				end = run->end;
+			else
+				end = run ? min(run->start, vma->vm_end) : vma->vm_end;
+			if (phdr)
+				img_fill_load(phdr + n, vma, addr, end, pos, present);
+			if (present) {
+				run->pos = pos;
+				pos += end - addr;
+				i++;
+			}
+			addr = end;
+			n++;
+		}
+	}
+	mmap_read_unlock(d->mm);
+	d->length = pos;
+	return n;
+}
+
+/* The clocks as the target sees them. */
+static void img_fill_clocks(struct img_dump *d, struct img_header *hdr)
+{
+	struct timespec64 mono, boot;
+
+	ktime_get_ts64(&mono);
+	ktime_get_boottime_ts64(&boot);
+#ifdef CONFIG_TIME_NS
+	task_lock(d->task);
+	if (d->task->nsproxy) {
+		struct timens_offsets *off = &d->task->nsproxy->time_ns->offsets;
+
+		mono = timespec64_add(mono, off->monotonic);
+		boot = timespec64_add(boot, off->boottime);
+	}
+	task_unlock(d->task);
+#endif
+	hdr->wall_ns = cpu_to_le64(ktime_get_real_ns());
+	hdr->mono_ns = cpu_to_le64(timespec64_to_ns(&mono));
+	hdr->boot_ns = cpu_to_le64(timespec64_to_ns(&boot));
+}
+
+static void img_fill_header(struct img_dump *d, struct img_header *hdr, size_t head_len)
+{
+	struct new_utsname *uts = utsname();
+
+	hdr->size = cpu_to_le32(sizeof(*hdr));
+	hdr->version = cpu_to_le32(IMG_VERSION);
+	hdr->length = cpu_to_le64(d->length);
+	hdr->head_len = cpu_to_le64(head_len);
+	hdr->data_off = cpu_to_le64(d->data_off);
+	hdr->page_size = cpu_to_le32(PAGE_SIZE);
+	hdr->machine = cpu_to_le32(ELF_ARCH);
+	hdr->nr_threads = cpu_to_le32(1);
+	img_fill_clocks(d, hdr);
+	strscpy_pad(hdr->release, uts->release);
+	strscpy_pad(hdr->kversion, uts->version);
+	strscpy_pad(hdr->uts_machine, uts->machine);
+}
+
+static int img_fill_head(struct img_dump *d, size_t notes_off, size_t hdr_len,
+			 u32 phnum, bool xnum)
+{
+	size_t head_len = notes_off + hdr_len + d->notes.len;
+	struct img_header hdr = {};
+	struct elf_note *note;
+	struct elf_phdr *phdr;
+	void *head;
+
+	head = img_buf_add(&d->head, d->data_off);
+	if (!head)
+		return -ENOMEM;
+	img_fill_elf_header(d, head, phnum, xnum);
+
+	phdr = head + sizeof(struct elfhdr);
+	phdr->p_type = PT_NOTE;
+	phdr->p_offset = notes_off;
+	phdr->p_filesz = hdr_len + d->notes.len;
+	phdr->p_align = 4;
+	img_make_loads(d, phdr + 1);
+
+	note = head + notes_off;
+	note->n_namesz = sizeof(IMG_NOTE_NAME);
+	note->n_descsz = sizeof(hdr);
+	note->n_type = NT_IMG_HEADER;
+	memcpy(note + 1, IMG_NOTE_NAME, sizeof(IMG_NOTE_NAME));
+	memcpy(head + notes_off + hdr_len, d->notes.data, d->notes.len);
+	img_fill_header(d, &hdr, head_len);
+	memcpy((void *)note + IMG_HDR_DESC, &hdr, sizeof(hdr));
+	hdr.crc = cpu_to_le32(img_crc(head, head_len));
+	memcpy((void *)note + IMG_HDR_DESC, &hdr, sizeof(hdr));
+	return 0;
+}
+
+/**
+ * img_image_layout() - decide what is where and write headers and notes
+ * @d: the dump, with all notes and runs
+ *
+ * Context: may sleep, @d->mm is nobody else's.
+ * Return: 0 or -EFBIG when headers and notes are larger than IMG_HEAD_MAX.
+ */
+int img_image_layout(struct img_dump *d)
+{
+	size_t hdr_len = IMG_HDR_DESC + ALIGN(sizeof(struct img_header), 4);
+	size_t phnum = 1 + img_make_loads(d, NULL);
+	bool xnum = phnum >= PN_XNUM;
+	size_t notes_off, head_len;
+
+	notes_off = sizeof(struct elfhdr) + phnum * sizeof(struct elf_phdr);
+	if (xnum)
+		notes_off += sizeof(struct elf_shdr);
+	head_len = notes_off + hdr_len + d->notes.len;
+	if (PAGE_ALIGN(head_len) > IMG_HEAD_MAX)
+		return img_dump_refuse(d, -EFBIG, "too many mappings or page runs");
+	d->data_off = PAGE_ALIGN(head_len);
+	return img_fill_head(d, notes_off, hdr_len, phnum, xnum);
+}
+
+/* The number of program headers, and whether the ELF header is one of ours. */
+static int img_parse_elf(struct img_load *l, const struct elfhdr *elf, u32 *phnum)
+{
+	const struct elf_shdr *shdr;
+	size_t need;
+
+	if (elf->e_phoff != sizeof(*elf) ||
+	    elf->e_phentsize != sizeof(struct elf_phdr) || !elf->e_phnum)
+		return img_load_refuse(l, -EBADMSG, "bad ELF header");
+	*phnum = elf->e_phnum;
+	if (elf->e_phnum == PN_XNUM) {
+		if (elf->e_shnum != 1 || elf->e_shentsize != sizeof(*shdr) ||
+		    elf->e_shoff < sizeof(*elf) ||
+		    elf->e_shoff > l->head_len - sizeof(*shdr))
+			return img_load_refuse(l, -EBADMSG, "bad section header");
+		shdr = l->head + elf->e_shoff;
+		*phnum = shdr->sh_info;
+	}
+	if (check_mul_overflow(*phnum, sizeof(struct elf_phdr), &need) ||
+	    need > l->head_len - sizeof(*elf))
+		return img_load_refuse(l, -EBADMSG, "bad number of program headers");
+	return 0;
+}
+
+/* The next note, or NULL at the end or when it is not whole. */
+static const void *img_parse_note(const void *p, const void *end, struct img_note *n)
+{
+	const struct elf_note *note = p;
+	size_t left = end - p, name_len, desc_len;
+
+	if (left < sizeof(*note) || !note->n_namesz)
+		return NULL;
+	left -= sizeof(*note);
+	name_len = ALIGN((size_t)note->n_namesz, 4);
+	desc_len = ALIGN((size_t)note->n_descsz, 4);
+	if (name_len > left || desc_len > left - name_len)
+		return NULL;
+	n->name = (const char *)(note + 1);
+	if (n->name[note->n_namesz - 1])
+		return NULL;
+	n->type = note->n_type;
+	n->len = note->n_descsz;
+	n->desc = n->name + name_len;
+	return n->desc + desc_len;
+}
+
+static int img_parse_notes(struct img_load *l, const struct elf_phdr *phdr)
+{
+	const void *start = l->head + phdr->p_offset;
+	const void *end = l->head + l->head_len;
+	const void *p;
+	struct img_note note;
+	unsigned int n = 0;
+
+	for (p = start; p && p < end && n <= IMG_NOTES_MAX; n++)
+		p = img_parse_note(p, end, &note);
+	if (!p)
+		return img_load_refuse(l, -EBADMSG, "bad note %u", n);
+	if (n > IMG_NOTES_MAX)
+		return img_load_refuse(l, -E2BIG, "more than %u notes", IMG_NOTES_MAX);
+	l->notes = kvmalloc_array(n, sizeof(note), GFP_KERNEL_ACCOUNT);
+	if (!l->notes)
+		return -ENOMEM;
+	for (p = start; p < end; l->nr_notes++)
+		p = img_parse_note(p, end, &l->notes[l->nr_notes]);
+	return 0;
+}
+
+static int img_parse_load(struct img_load *l, const struct elf_phdr *phdr,
+			  unsigned long *last)
+{
+	struct img_run *run = &l->runs[l->nr_runs];
+	unsigned long start = phdr->p_vaddr, end;
+
+	if (phdr->p_type != PT_LOAD ||
+	    check_add_overflow(start, (unsigned long)phdr->p_memsz, &end) ||
+	    start < *last || start == end || end > TASK_SIZE_MAX ||
+	    !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
+		return -EBADMSG;
+	*last = end;
+	if (!phdr->p_filesz)
+		return 0;
+	if (phdr->p_filesz != phdr->p_memsz || !PAGE_ALIGNED(phdr->p_offset) ||
+	    phdr->p_offset < l->data_off || phdr->p_offset > l->length ||
+	    phdr->p_filesz > l->length - phdr->p_offset)
+		return -EBADMSG;
+	run->start = start;
+	run->end = end;
+	run->pos = phdr->p_offset;
+	l->nr_runs++;
+	return 0;
+}
+
+static int img_parse_loads(struct img_load *l, const struct elf_phdr *phdr, u32 phnum)
+{
+	unsigned long last = 0;
+	u32 i;
+
+	l->runs = kvcalloc(phnum, sizeof(*l->runs), GFP_KERNEL_ACCOUNT);
+	if (!l->runs)
+		return -ENOMEM;
+	for (i = 1; i < phnum; i++) {
+		if (img_parse_load(l, phdr + i, &last))
+			return img_load_refuse(l, -EBADMSG, "bad program header %u", i);
+	}
+	return 0;
+}
+
+static int img_read_exact(struct img_load *l, void *to, size_t len, loff_t pos)
+{
+	ssize_t n = kernel_read(l->file, to, len, &pos);
+
+	if (n < 0)
+		return n;
+	if (n != len)
+		return img_load_refuse(l, -ENODATA, "truncated");
+	return 0;
+}
+
+/*
+ * The header note comes first, so it can be found, and believed as far as the
+ * lengths go, before anything is allocated by its word.
+ */
+static int img_read_header(struct img_load *l, const struct elf_phdr *phdr)
+{
+	char buf[IMG_HDR_DESC + sizeof(struct img_header)];
+	struct elf_note *note = (struct elf_note *)buf;
+	struct img_header *hdr = &l->hdr;
+	u32 size;
+	int err;
+
+	if (phdr->p_offset > IMG_HEAD_MAX)
+		return img_load_refuse(l, -EBADMSG, "no notes");
+	err = img_read_exact(l, buf, sizeof(buf), phdr->p_offset);
+	if (err)
+		return err;
+	memcpy(hdr, buf + IMG_HDR_DESC, sizeof(*hdr));
+	size = le32_to_cpu(hdr->size);
+	if (note->n_namesz != sizeof(IMG_NOTE_NAME) || note->n_type != NT_IMG_HEADER ||
+	    memcmp(note + 1, IMG_NOTE_NAME, sizeof(IMG_NOTE_NAME)) ||
+	    note->n_descsz < sizeof(*hdr) || size < sizeof(*hdr) ||
+	    size > note->n_descsz)
+		return img_load_refuse(l, -EBADMSG, "no header note");
+	if (le32_to_cpu(hdr->version) != IMG_VERSION)
+		return img_load_refuse(l, -EPROTONOSUPPORT, "format version %u",
+				       le32_to_cpu(hdr->version));
+	if (le32_to_cpu(hdr->machine) != ELF_ARCH)
+		return img_load_refuse(l, -EMEDIUMTYPE, "machine %u",
+				       le32_to_cpu(hdr->machine));
+	if (le32_to_cpu(hdr->page_size) != PAGE_SIZE)
+		return img_load_refuse(l, -EMEDIUMTYPE, "page size %u",
+				       le32_to_cpu(hdr->page_size));
+	return 0;
+}
+
+static int img_check_lengths(struct img_load *l, const struct elf_phdr *phdr)
+{
+	u64 head_len = le64_to_cpu(l->hdr.head_len);
+	u64 data_off = le64_to_cpu(l->hdr.data_off);
+	u64 length = le64_to_cpu(l->hdr.length);
+
+	if (head_len > IMG_HEAD_MAX)
+		return img_load_refuse(l, -E2BIG, "%llu bytes of headers", head_len);
+	if (phdr->p_offset < sizeof(struct elfhdr) + sizeof(*phdr) ||
+	    phdr->p_offset >= head_len || phdr->p_filesz != head_len - phdr->p_offset ||
+	    phdr->p_filesz < IMG_HDR_DESC + sizeof(struct img_header) ||
+	    !IS_ALIGNED(phdr->p_offset, 4) || !IS_ALIGNED(head_len, 4) ||
+	    data_off < head_len || data_off > length || length > MAX_LFS_FILESIZE ||
+	    !PAGE_ALIGNED(data_off))
+		return img_load_refuse(l, -EBADMSG, "bad lengths");
+	if (length > i_size_read(file_inode(l->file)))
+		return img_load_refuse(l, -ENODATA, "truncated: %lld bytes of %llu",
+				       i_size_read(file_inode(l->file)), length);
+	l->head_len = head_len;
+	l->data_off = data_off;
+	l->length = length;
+	return 0;
+}
+
+static int img_read_head(struct img_load *l, const struct elf_phdr *phdr)
+{
+	struct img_header *hdr;
+	u32 crc;
+	int err;
+
+	l->head = kvmalloc(l->head_len, GFP_KERNEL_ACCOUNT);
+	if (!l->head)
+		return -ENOMEM;
+	err = img_read_exact(l, l->head, l->head_len, 0);
+	if (err)
+		return err;
+	hdr = l->head + phdr->p_offset + IMG_HDR_DESC;
+	hdr->crc = 0;
+	crc = img_crc(l->head, l->head_len);
+	if (crc != le32_to_cpu(l->hdr.crc))
+		return img_load_refuse(l, -EBADMSG, "checksum %08x, must be %08x",
+				       crc, le32_to_cpu(l->hdr.crc));
+	/* What was checked before must be what was read now. */
+	if (memcmp(&hdr->length, &l->hdr.length,
+		   offsetof(struct img_header, crc) - offsetof(struct img_header, length)))
+		return img_load_refuse(l, -EBADMSG, "changed while it is loaded");
+	if (le32_to_cpu(hdr->nr_threads) != 1)
+		return img_load_refuse(l, -EOPNOTSUPP, "it has %u threads",
+				       le32_to_cpu(hdr->nr_threads));
+	if (hdr->flags)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown flags %llx",
+				       le64_to_cpu(hdr->flags));
+	if (memchr_inv(hdr->pad, 0, sizeof(hdr->pad)))
+		return img_load_refuse(l, -EBADMSG, "padding is not zero");
+	return 0;
+}
+
+/* Of our own notes, only those with an odd type may be unknown. */
+static int img_check_types(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_notes; i++) {
+		if (strcmp(l->notes[i].name, IMG_NOTE_NAME) || (l->notes[i].type & 1))
+			continue;
+		switch (l->notes[i].type) {
+		case NT_IMG_HEADER:
+			if (!i)
+				break;
+			return img_load_refuse(l, -EBADMSG, "two header notes");
+		case NT_IMG_THREAD:
+		case NT_IMG_SIGNAL:
+		case NT_IMG_MM:
+		case NT_IMG_VMA:
+		case NT_IMG_FILE:
+		case NT_IMG_ARCH:
+			break;
+		default:
+			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
+					       l->notes[i].type);
+		}
+	}
+	return 0;
+}
+
+/**
+ * img_image_parse() - read headers and notes, check that they are whole
+ * @l: the image; @l->file and @l->name are set
+ * @buf: its first BINPRM_BUF_SIZE bytes, which have the marks of an image
+ *
+ * Context: on exec, before the point of no return; may sleep.
+ * Return: 0 or the documented errno, having logged the reason.
+ */
+int img_image_parse(struct img_load *l, const char *buf)
+{
+	const struct elfhdr *elf = (const struct elfhdr *)buf;
+	const struct elf_phdr *phdr = (const struct elf_phdr *)(elf + 1);
+	u32 phnum;
+	int err;
+
+	BUILD_BUG_ON(sizeof(*elf) + sizeof(*phdr) > BINPRM_BUF_SIZE);
+
+	if (elf->e_ident[EI_CLASS] != ELF_CLASS || elf->e_ident[EI_DATA] != ELF_DATA)
+		return img_load_refuse(l, -EMEDIUMTYPE, "ELF class %u data %u",
+				       elf->e_ident[EI_CLASS], elf->e_ident[EI_DATA]);
+	if (elf->e_type != ET_CORE)
+		return img_load_refuse(l, -EBADMSG, "ELF type %u", elf->e_type);
+	if (elf->e_ident[IMG_IDENT_POS + IMG_IDENT_LEN] != IMG_VERSION)
+		return img_load_refuse(l, -EPROTONOSUPPORT, "format version %u",
+				       elf->e_ident[IMG_IDENT_POS + IMG_IDENT_LEN]);
+	if (elf->e_machine != ELF_ARCH)
+		return img_load_refuse(l, -EMEDIUMTYPE, "machine %u", elf->e_machine);
+	if (elf->e_phoff != sizeof(*elf) || phdr->p_type != PT_NOTE)
+		return img_load_refuse(l, -EBADMSG, "no notes");
+
+	err = img_read_header(l, phdr);
+	if (!err)
+		err = img_check_lengths(l, phdr);
+	if (!err)
+		err = img_read_head(l, phdr);
+	if (!err && memcmp(l->head, buf, sizeof(*elf) + sizeof(*phdr)))
+		err = img_load_refuse(l, -EBADMSG, "changed while it is loaded");
+	if (!err)
+		err = img_parse_elf(l, l->head, &phnum);
+	if (!err)
+		err = img_parse_notes(l, phdr);
+	if (!err)
+		err = img_check_types(l);
+	if (!err)
+		err = img_parse_loads(l, l->head + sizeof(*elf), phnum);
+	return err;
+}
+
+/**
+ * img_image_free() - free what img_image_parse() made
+ * @l: the image
+ *
+ * Context: may sleep.
+ */
+void img_image_free(struct img_load *l)
+{
+	kvfree(l->runs);
+	kvfree(l->notes);
+	kvfree(l->head);
+}
+
+/**
+ * img_note_find() - the first note of a kind
+ * @l: the image
+ * @name: the owner
+ * @type: NT_*
+ *
+ * Return: the note or NULL.
+ */
+const struct img_note *img_note_find(struct img_load *l, const char *name, u32 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_notes; i++) {
+		if (l->notes[i].type == type && !strcmp(l->notes[i].name, name))
+			return &l->notes[i];
+	}
+	return NULL;
+}
+
+/**
+ * img_note_struct() - take the struct that a note of ours begins with
+ * @l: the image
+ * @type: NT_IMG_*
+ * @to: the struct, which begins with its __le32 size
+ * @size: bytes of @to
+ * @note: set to the note; may be NULL
+ *
+ * A struct that is shorter than ours was written by an older kernel, its
+ * missing members are zero; of a longer one we take what we know.
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
+		    const struct img_note **note)
+{
+	const struct img_note *n = img_note_find(l, IMG_NOTE_NAME, type);
+	__le32 le;
+	u32 have;
+
+	if (!n || n->len < sizeof(le))
+		return img_load_refuse(l, -EBADMSG, "note %08x is missing", type);
+	memcpy(&le, n->desc, sizeof(le));
+	have = le32_to_cpu(le);
+	if (have < sizeof(le) || have > n->len)
+		return img_load_refuse(l, -EBADMSG, "note %08x has a bad size", type);
+	memset(to, 0, size);
+	memcpy(to, n->desc, min_t(size_t, have, size));
+	if (note)
+		*note = n;
+	return 0;
+}
+
+/**
+ * img_note_array() - find an array in a note
+ * @note: the note
+ * @off: offset of the array from the beginning of the descriptor
+ * @nr: elements
+ * @elem: bytes of one element in the image
+ * @min_elem: bytes of one element that the caller needs
+ *
+ * Return: the first element, or NULL when the array is not inside the note.
+ */
+const void *img_note_array(const struct img_note *note, u32 off, u32 nr, u32 elem,
+			   u32 min_elem)
+{
+	if (elem < min_elem || off > note->len ||
+	    (u64)nr * elem > note->len - off)
+		return NULL;
+	return note->desc + off;
+}
+
+/**
+ * img_note_string() - find a string in a note
+ * @note: the note
+ * @off: offset from the beginning of the descriptor
+ *
+ * Return: the string, or NULL when it does not end inside the note.
+ */
+const char *img_note_string(const struct img_note *note, u32 off)
+{
+	const char *s = note->desc + off;
+
+	if (off >= note->len || strnlen(s, note->len - off) == note->len - off)
+		return NULL;
+	return s;
+}

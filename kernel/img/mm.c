@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: the fields of an address space that are not mappings, the
+ * auxiliary vector, the executable.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/file.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/prctl.h>
+#include <linux/membarrier.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#define IMG_MM_KNOWN	(IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT | IMG_MM_THP_DISABLE | \
+			 IMG_MM_TOPDOWN)
+
+static const struct {
+	int bit;
+	u64 flag;
+} img_mm_flags[] = {
+	{ MMF_HAS_MDWE,			IMG_MM_MDWE },
+	{ MMF_HAS_MDWE_NO_INHERIT,	IMG_MM_MDWE_NO_INHERIT },
+	{ MMF_DISABLE_THP,		IMG_MM_THP_DISABLE },
+	{ MMF_TOPDOWN,			IMG_MM_TOPDOWN },
+};
+
+static u64 img_get_mm_flags(struct mm_struct *mm)
+{
+	u64 flags = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_mm_flags); i++) {
+		if (test_bit(img_mm_flags[i].bit, &mm->flags))
+			flags |= img_mm_flags[i].flag;
+	}
+	return flags;
+}
+
+static int img_hold_exe(struct img_dump *d, u32 *index)
+{
+	struct file *exe = get_mm_exe_file(d->mm);
+	int err;
+
+	if (!exe)
+		return img_dump_refuse(d, -EOPNOTSUPP, "it has no executable");
+	err = img_file_index(d, exe, index);
+	fput(exe);
+	return err;
+}
+
+static const char *img_mm_obstacle(struct mm_struct *mm)
+{
+#ifdef CONFIG_MEMBARRIER
+	if (atomic_read(&mm->membarrier_state))
+		return "membarrier registrations";
+#endif
+	if (test_bit(MMF_VM_MERGE_ANY, &mm->flags))
+		return "PR_SET_MEMORY_MERGE";
+	return NULL;
+}
+
+/* Copying lets go of some of this, so it is taken from the original. */
+static int img_mm_hold(struct img_dump *d)
+{
+	struct mm_struct *mm = d->mm;
+	const char *obstacle = img_mm_obstacle(mm);
+	struct img_mm m = { .size = cpu_to_le32(sizeof(m)) };
+	u32 exe = IMG_NONE;
+	void *desc;
+	int err;
+
+	if (obstacle)
+		return img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle);
+	err = img_hold_exe(d, &exe);
+	if (err)
+		return err;
+	m.dumpable = cpu_to_le32(get_dumpable(mm));
+	m.flags = cpu_to_le64(img_get_mm_flags(mm));
+	m.start_code = cpu_to_le64(mm->start_code);
+	m.end_code = cpu_to_le64(mm->end_code);
+	m.start_data = cpu_to_le64(mm->start_data);
+	m.end_data = cpu_to_le64(mm->end_data);
+	m.start_brk = cpu_to_le64(mm->start_brk);
+	m.brk = cpu_to_le64(mm->brk);
+	m.start_stack = cpu_to_le64(mm->start_stack);
+	m.arg_start = cpu_to_le64(mm->arg_start);
+	m.arg_end = cpu_to_le64(mm->arg_end);
+	m.env_start = cpu_to_le64(mm->env_start);
+	m.env_end = cpu_to_le64(mm->env_end);
+	m.mmap_base = cpu_to_le64(mm->mmap_base);
+	m.mmap_legacy_base = cpu_to_le64(mm->mmap_legacy_base);
+	m.exe = cpu_to_le32(exe);
+	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_MM, sizeof(m));
+	if (!desc)
+		return -ENOMEM;
+	memcpy(desc, &m, sizeof(m));
+	desc = img_note_add(d, "CORE", NT_AUXV, sizeof(mm->saved_auxv));
+	if (!desc)
+		return -ENOMEM;
+	memcpy(desc, mm->saved_auxv, sizeof(mm->saved_auxv));
+	return 0;
+}
+
+static void img_get_map(const struct img_mm *m, struct prctl_mm_map *map)
+{
+	*map = (struct prctl_mm_map){
+		.start_code	= le64_to_cpu(m->start_code),
+		.end_code	= le64_to_cpu(m->end_code),
+		.start_data	= le64_to_cpu(m->start_data),
+		.end_data	= le64_to_cpu(m->end_data),
+		.start_brk	= le64_to_cpu(m->start_brk),
+		.brk		= le64_to_cpu(m->brk),
+		.start_stack	= le64_to_cpu(m->start_stack),
+		.arg_start	= le64_to_cpu(m->arg_start),
+		.arg_end	= le64_to_cpu(m->arg_end),
+		.env_start	= le64_to_cpu(m->env_start),
+		.env_end	= le64_to_cpu(m->env_end),
+		.exe_fd		= (u32)-1,
+	};
+}
+
+/* The auxiliary vector, which ends as prctl_set_mm_map() makes it end. */
+static int img_get_auxv(struct img_load *l, unsigned long *auxv)
+{
+	const struct img_note *note = img_note_find(l, "CORE", NT_AUXV);
+	size_t size = sizeof(current->mm->saved_auxv);
+
+	if (!note || note->len > size || note->len % (2 * sizeof(long)))
+		return img_load_refuse(l, -EBADMSG, "bad auxiliary vector");
+	memset(auxv, 0, size);
+	memcpy(auxv, note->desc, note->len);
+	auxv[AT_VECTOR_SIZE - 2] = AT_NULL;
+	auxv[AT_VECTOR_SIZE - 1] = AT_NULL;
+	return 0;
+}
+
+/*
+ * Whoever may exec a file may be seen as running it, no more: as binfmt_elf,
+ * the file must be executable, and nobody may write to it meanwhile.
+ */
+static int img_check_exe(struct img_load *l, struct file *exe)
+{
+	int err;
+
+	if (!exe)
+		return img_load_refuse(l, -EBADMSG, "no executable");
+	err = file_permission(exe, MAY_EXEC);
+	if (!err && path_noexec(&exe->f_path))
+		err = -EACCES;
+	if (!err)
+		err = exe_file_deny_write_access(exe);
+	if (err)
+		return img_load_refuse(l, err, "cannot execute %pD2", exe);
+	l->exe = exe;
+	return 0;
+}
+
+static int img_mm_check(struct img_load *l)
+{
+	unsigned long auxv[AT_VECTOR_SIZE];
+	struct prctl_mm_map map;
+	struct file *exe;
+	struct img_mm m;
+	int err;
+
+	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
+	if (err)
+		return err;
+	if (le64_to_cpu(m.flags) & ~IMG_MM_KNOWN)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown address space flags %llx",
+				       le64_to_cpu(m.flags));
+	if (le32_to_cpu(m.dumpable) > SUID_DUMP_ROOT || m.pad ||
+	    (le64_to_cpu(m.flags) & (IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT)) ==
+	    IMG_MM_MDWE_NO_INHERIT)
+		return img_load_refuse(l, -EBADMSG, "bad address space note");
+	img_get_map(&m, &map);
+	if (check_data_rlimit(rlimit(RLIMIT_DATA), map.brk, map.start_brk, map.end_data,
+			      map.start_data))
+		return img_load_refuse(l, -ENOMEM, "its data is over the limit");
+	if (prctl_mm_map_check(&map, TASK_SIZE_MAX))
+		return img_load_refuse(l, -EBADMSG, "bad address space fields");
+	if (le64_to_cpu(m.mmap_base) > TASK_SIZE_MAX ||
+	    le64_to_cpu(m.mmap_legacy_base) > TASK_SIZE_MAX ||
+	    !PAGE_ALIGNED(le64_to_cpu(m.mmap_base)) ||
+	    !PAGE_ALIGNED(le64_to_cpu(m.mmap_legacy_base)))
+		return img_load_refuse(l, -EBADMSG, "bad mmap base");
+	err = img_get_auxv(l, auxv);
+	if (!err)
+		err = img_file_get(l, le32_to_cpu(m.exe), &exe);
+	if (!err)
+		err = img_check_exe(l, exe);
+	return err;
+}
+
+/*
+ * Only ever stricter than what the launcher's exec came to; and as prctl(2),
+ * never SUID_DUMP_ROOT, which has cores written as root.
+ */
+static void img_restore_dumpable(u32 dumpable)
+{
+	if (get_dumpable(current->mm) == SUID_DUMP_USER && dumpable != SUID_DUMP_USER)
+		set_dumpable(current->mm, SUID_DUMP_DISABLE);
+}
+
+static int img_mm_restore(struct img_load *l)
+{
+	unsigned long auxv[AT_VECTOR_SIZE];
+	struct mm_struct *mm = current->mm;
+	struct prctl_mm_map map;
+	struct img_mm m;
+	int err;
+
+	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
+	if (!err)
+		err = img_get_auxv(l, auxv);
+	if (!err)
+		err = replace_mm_exe_file(mm, l->exe);
+	if (err)
+		return err;
+	img_get_map(&m, &map);
+	prctl_mm_map_apply(mm, &map, auxv);
+	mm->mmap_base = le64_to_cpu(m.mmap_base);
+	mm->mmap_legacy_base = le64_to_cpu(m.mmap_legacy_base);
+	if (le64_to_cpu(m.flags) & IMG_MM_THP_DISABLE)
+		set_bit(MMF_DISABLE_THP, &mm->flags);
+	if (le64_to_cpu(m.flags) & IMG_MM_TOPDOWN)
+		set_bit(MMF_TOPDOWN, &mm->flags);
+	else
+		clear_bit(MMF_TOPDOWN, &mm->flags);
+	img_restore_dumpable(le32_to_cpu(m.dumpable));
+	return 0;
+}
+
+/*
+ * When all mappings are there, as they may be older than this rule.  Who is
+ * under the rule already stays under it as it is, as with prctl(2).
+ */
+static int img_mm_finish(struct img_load *l)
+{
+	struct mm_struct *mm = current->mm;
+	struct img_mm m;
+	int err;
+
+	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
+	if (err || test_bit(MMF_HAS_MDWE, &mm->flags))
+		return err;
+	if (le64_to_cpu(m.flags) & IMG_MM_MDWE_NO_INHERIT)
+		set_bit(MMF_HAS_MDWE_NO_INHERIT, &mm->flags);
+	if (le64_to_cpu(m.flags) & IMG_MM_MDWE)
+		set_bit(MMF_HAS_MDWE, &mm->flags);
+	return 0;
+}
+
+static void img_mm_release(struct img_load *l)
+{
+	if (l->exe)
+		exe_file_allow_write_access(l->exe);
+	l->exe = NULL;
+}
+
+const struct img_part img_part_mm = {
+	.name		= "the address space",
+	.note		= NT_IMG_MM,
+	.hold		= img_mm_hold,
+	.check		= img_mm_check,
+	.restore	= img_mm_restore,
+	.finish		= img_mm_finish,
+	.release	= img_mm_release,
+};

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: which pages are in an image, reading them from a snapshot,
+ * filling them in.
+ *
+ * In the image is what exists nowhere else: anonymous pages, present or
+ * swapped out, among them the private copies of file pages.  Pages of zeros
+ * in anonymous memory are left out, since that is what untouched anonymous
+ * memory reads as.
+ */
+#include <linux/bvec.h>
+#include <linux/highmem.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pagewalk.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/uio.h>
+
+/* Pages that are taken in one go. */
+#define IMG_BATCH	256
+
+/**
+ * struct img_walk - a walk over one mapping
+ * @runs: array of struct img_run, with room for what is added under a lock
+ * @vma: the mapping
+ * @begin: runs before this index are of other mappings
+ */
+struct img_walk {
+	struct img_buf		runs;
+	struct vm_area_struct	*vma;
+	size_t			begin;
+};
+
+/* Room for @n more runs, before a lock under which none can be made. */
+static int img_walk_reserve(struct img_walk *w, size_t n)
+{
+	size_t len = w->runs.len;
+
+	if (len + n * sizeof(struct img_run) > IMG_HEAD_MAX)
+		return -EFBIG;
+	if (!img_buf_add(&w->runs, n * sizeof(struct img_run)))
+		return -ENOMEM;
+	w->runs.len = len;
+	return 0;
+}
+
+static void img_walk_add(struct img_walk *w, unsigned long addr, unsigned long end)
+{
+	struct img_run *runs = w->runs.data;
+	size_t n = w->runs.len / sizeof(*runs);
+
+	if (n > w->begin && runs[n - 1].end == addr) {
+		runs[n - 1].end = end;
+		return;
+	}
+	runs[n] = (struct img_run){ .start = addr, .end = end };
+	w->runs.len += sizeof(*runs);
+}
+
+static bool img_page_is_zero(struct page *page)
+{
+	void *p = kmap_local_page(page);
+	bool zero = !memchr_inv(p, 0, PAGE_SIZE);
+
+	kunmap_local(p);
+	return zero;
+}
+
+static bool img_want_page(struct img_walk *w, struct page *page)
+{
+	if (!page)
+		return false;
+	if (!PageAnon(page))
+		return img_arch_vma(w->vma);
+	return w->vma->vm_file || !img_page_is_zero(page);
+}
+
+static bool img_want_pte(struct img_walk *w, unsigned long addr, pte_t pte)
+{
+	if (pte_none(pte))
+		return false;
+	if (pte_present(pte))
+		return img_want_page(w, vm_normal_page(w->vma, addr, pte));
+	/* Swapped out or being moved; poison too: reading it must fail. */
+	return !is_pte_marker(pte) || is_poisoned_swp_entry(pte_to_swp_entry(pte));
+}
+
+static void img_walk_huge(struct img_walk *w, pmd_t pmd, unsigned long addr,
+			  unsigned long end)
+{
+	struct page *page;
+
+	/* One that is being moved is there again when it is read. */
+	if (!pmd_present(pmd)) {
+		img_walk_add(w, addr, end);
+		return;
+	}
+	if (is_huge_zero_pmd(pmd))
+		return;
+	page = pmd_page(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
+	for (; addr < end; addr += PAGE_SIZE, page++) {
+		if (img_want_page(w, page))
+			img_walk_add(w, addr, addr + PAGE_SIZE);
+	}
+}
+
+/* Makes room for what is below @pmd, and looks at a huge page itself. */
+static int img_walk_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+			struct mm_walk *walk)
+{
+	struct img_walk *w = walk->private;
+	spinlock_t *ptl;		/* of a huge page */
+	int err;
+
+	cond_resched();
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	err = img_walk_reserve(w, PTRS_PER_PTE);
+	if (err)
+		return err;
+	ptl = pmd_trans_huge_lock(pmd, w->vma);
+	if (!ptl)
+		return 0;
+	img_walk_huge(w, *pmd, addr, end);
+	/* sparse does not see that it was taken. */
+	__acquire(ptl);
+	spin_unlock(ptl);
+	walk->action = ACTION_CONTINUE;
+	return 0;
+}
+
+static int img_walk_pte(pte_t *pte, unsigned long addr, unsigned long end,
+			struct mm_walk *walk)
+{
+	struct img_walk *w = walk->private;
+
+	if (img_want_pte(w, addr, ptep_get(pte)))
+		img_walk_add(w, addr, end);
+	return 0;
+}
+
+static const struct mm_walk_ops img_walk_ops = {
+	.pmd_entry	= img_walk_pmd,
+	.pte_entry	= img_walk_pte,
+	.walk_lock	= PGWALK_RDLOCK,
+};
+
+static bool img_vma_has_pages(struct vm_area_struct *vma)
+{
+	if (img_arch_vma(vma))
+		return false;
+	return !(vma->vm_flags & (VM_MAYSHARE | VM_WIPEONFORK)) && vma->anon_vma;
+}
+
+/* Find the runs of the snapshot. */
+static int img_pages_save(struct img_dump *d)
+{
+	VMA_ITERATOR(vmi, d->mm, 0);
+	struct img_walk w = {};
+	int err = 0;
+
+	mmap_read_lock(d->mm);
+	for_each_vma(vmi, w.vma) {
+		w.begin = w.runs.len / sizeof(struct img_run);
+		if (img_arch_vma_readable(w.vma)) {
+			err = img_walk_reserve(&w, 1);
+			if (!err)
+				img_walk_add(&w, w.vma->vm_start, w.vma->vm_end);
+		} else if (img_vma_has_pages(w.vma)) {
+			err = walk_page_vma(w.vma, &img_walk_ops, &w);
+		}
+		if (err)
+			break;
+	}
+	mmap_read_unlock(d->mm);
+	d->runs = w.runs.data;
+	d->nr_runs = w.runs.len / sizeof(struct img_run);
+	return err;
+}
+
+static struct img_run *img_find_run(struct img_dump *d, loff_t pos)
+{
+	size_t lo = 0, hi = d->nr_runs;
+
+	while (lo + 1 < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (d->runs[mid].pos <= pos)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return &d->runs[lo];
+}
+
+static ssize_t img_copy_pages(struct page **pages, long nr, size_t off, size_t len,
+			      struct iov_iter *to)
+{
+	ssize_t done = 0;
+	long i;
+
+	for (i = 0; i < nr && len; i++) {
+		size_t n = min_t(size_t, PAGE_SIZE - off, len);
+		size_t copied = copy_page_to_iter(pages[i], off, n, to);
+
+		done += copied;
+		len -= copied;
+		off = 0;
+		if (copied < n)
+			break;
+	}
+	return done ?: -EFAULT;
+}
+
+/**
+ * img_pages_read() - read page contents of an image
+ * @d: the dump
+ * @pos: offset in the image, inside the pages
+ * @to: where to; not empty
+ *
+ * Context: may sleep; several readers may be in here at once.
+ * Return: bytes read, at least 1 and at most IMG_BATCH pages; -EFAULT, -EINTR,
+ *	-ENOMEM, or -EIO when a page cannot be had (hardware poison, failed swap).
+ */
+ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
+{
+	struct img_run *run = img_find_run(d, pos);
+	unsigned long addr = run->start + (pos - run->pos);
+	size_t off = offset_in_page(addr);
+	size_t len = min_t(size_t, run->end - addr, iov_iter_count(to));
+	unsigned long nr = min_t(unsigned long, IMG_BATCH, DIV_ROUND_UP(off + len, PAGE_SIZE));
+	struct page **pages;
+	ssize_t done;
+	long got, i;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+	mmap_read_lock(d->mm);
+	got = get_user_pages_remote(d->mm, addr & PAGE_MASK, nr, FOLL_FORCE, pages, NULL);
+	mmap_read_unlock(d->mm);
+	done = got > 0 ? img_copy_pages(pages, got, off, len, to) : -EIO;
+	for (i = 0; i < got; i++)
+		put_page(pages[i]);
+	kfree(pages);
+	return done;
+}
+
+/* Every run must be inside one mapping that can have pages of its own. */
+static int img_pages_check(struct img_load *l)
+{
+	unsigned int v = 0;
+	size_t i;
+
+	for (i = 0; i < l->nr_runs; i++) {
+		const struct img_run *run = &l->runs[i];
+		const struct img_mapping *m;
+
+		while (v < l->nr_vmas && l->vmas[v].end <= run->start)
+			v++;
+		m = &l->vmas[v];
+		if (v == l->nr_vmas || run->start < m->start || run->end > m->end ||
+		    !(m->map & MAP_PRIVATE) || (m->flags & IMG_VMA_WIPEONFORK))
+			return img_load_refuse(l, -EBADMSG, "pages at %lx have no place",
+					       run->start);
+	}
+	return 0;
+}
+
+static int img_read_batch(struct file *file, struct page **pages, long nr, loff_t pos)
+{
+	struct iov_iter iter;
+	struct bio_vec *bv;
+	ssize_t n;
+	long i;
+
+	bv = kmalloc_array(nr, sizeof(*bv), GFP_KERNEL_ACCOUNT);
+	if (!bv)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++)
+		bvec_set_page(&bv[i], pages[i], PAGE_SIZE, 0);
+	iov_iter_bvec(&iter, ITER_DEST, bv, nr, nr * PAGE_SIZE);
+	while (iov_iter_count(&iter)) {
+		n = vfs_iter_read(file, &iter, &pos, 0);
+		if (n <= 0)
+			break;
+	}
+	kfree(bv);
+	return iov_iter_count(&iter) ? -EIO : 0;
+}
+
+static int img_fill_run(struct img_load *l, const struct img_run *run, struct page **pages)
+{
+	unsigned long addr = run->start;
+	loff_t pos = run->pos;
+
+	while (addr < run->end) {
+		unsigned long nr = min_t(unsigned long, IMG_BATCH,
+					 (run->end - addr) >> PAGE_SHIFT);
+		long got;
+		int err;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		mmap_read_lock(current->mm);
+		got = pin_user_pages_remote(current->mm, addr, nr, FOLL_WRITE | FOLL_FORCE,
+					    pages, NULL);
+		mmap_read_unlock(current->mm);
+		if (got <= 0)
+			return got ?: -EFAULT;
+		err = img_read_batch(l->file, pages, got, pos);
+		unpin_user_pages_dirty_lock(pages, got, true);
+		if (err)
+			return err;
+		addr += got * PAGE_SIZE;
+		pos += got * PAGE_SIZE;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * img_pages_fill() - give a mapping the contents that the image has for it
+ * @l: the image
+ * @m: the mapping, private and mapped in current->mm
+ *
+ * Context: past the point of no return; may sleep, killable.
+ * Return: 0 or a negative errno.
+ */
+int img_pages_fill(struct img_load *l, const struct img_mapping *m)
+{
+	struct page **pages = NULL;
+	size_t lo = 0, hi = l->nr_runs;
+	int err = 0;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->runs[mid].end <= m->start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; !err && lo < l->nr_runs && l->runs[lo].start < m->end; lo++) {
+		if (!pages)
+			pages = kmalloc_array(IMG_BATCH, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+		err = pages ? img_fill_run(l, &l->runs[lo], pages) : -ENOMEM;
+	}
+	kfree(pages);
+	return err;
+}
+
+const struct img_part img_part_pages = {
+	.name	= "pages",
+	.save	= img_pages_save,
+	.check	= img_pages_check,
+};

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: the table of every kind of state.
+ *
+ * The order is that of the calls.  Saving needs files before what refers to
+ * them; checking needs files before mappings before pages; the executable is
+ * replaced before anything is mapped; on the way to user mode registers come
+ * before what the kernel does with them.
+ */
+#include <linux/img.h>
+
+static const struct img_part *const img_parts[] = {
+	&img_part_regs,
+	&img_part_thread,
+	&img_part_signal,
+	&img_part_timer,
+	&img_part_psinfo,
+	&img_part_arch,
+	&img_part_file,
+	&img_part_mm,
+	&img_part_vma,
+	&img_part_pages,
+	&img_part_ntfile,
+	&img_part_fd,
+};
+
+/**
+ * img_parts_hold() - take the state that only a held target shows
+ * @d: the dump; @d->mm is the target's own
+ *
+ * Context: the target is held; may sleep.
+ * Return: 0 or the errno of the first part that refuses.
+ */
+int img_parts_hold(struct img_dump *d)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->hold)
+			err = part->hold(d);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * img_parts_save() - take the state that the snapshot shows, write the notes
+ * @d: the dump; @d->mm is the snapshot
+ *
+ * Context: the target runs; may sleep.
+ * Return: 0 or a negative errno.
+ */
+int img_parts_save(struct img_dump *d)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->save)
+			err = part->save(d);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * img_parts_drop() - give back what hold() and save() took
+ * @d: the dump
+ *
+ * Context: may sleep.  May be called at any stage, and again.
+ */
+void img_parts_drop(struct img_dump *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->drop)
+			part->drop(d);
+	}
+}
+
+static int img_part_present(struct img_load *l, const struct img_part *part)
+{
+	unsigned int i, n = 0;
+
+	if (!part->note)
+		return 0;
+	for (i = 0; i < l->nr_notes; i++) {
+		if (l->notes[i].type == part->note &&
+		    !strcmp(l->notes[i].name, IMG_NOTE_NAME))
+			n++;
+	}
+	if (n == 1)
+		return 0;
+	return img_load_refuse(l, -EBADMSG, "%u notes of %s, must be 1", n,
+			       part->name);
+}
+
+/**
+ * img_parts_check() - can every part of the image be restored here?
+ * @l: the image
+ *
+ * Context: on exec, before the point of no return; may sleep.
+ * Return: 0 or the documented errno of the first part that refuses.
+ */
+int img_parts_check(struct img_load *l)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		err = img_part_present(l, part);
+		if (!err && part->check)
+			err = part->check(l);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * img_parts_commit() - what must be set before the new address space is laid out
+ * @l: the image
+ *
+ * Context: between begin_new_exec() and setup_new_exec().
+ */
+void img_parts_commit(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->commit)
+			part->commit(l);
+	}
+}
+
+/**
+ * img_parts_restore() - restore what belongs to the address space and process
+ * @l: the image
+ *
+ * Context: past the point of no return, current->mm is new and empty.
+ * Return: 0 or a negative errno, which ends the process.
+ */
+int img_parts_restore(struct img_load *l)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->restore)
+			err = part->restore(l);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * img_parts_finish() - restore what belongs to the thread
+ * @l: the image
+ *
+ * Context: on the way to user mode, before signals are delivered.
+ * Return: 0 or a negative errno, which ends the process.
+ */
+int img_parts_finish(struct img_load *l)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->finish)
+			err = part->finish(l);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * img_parts_release() - give back what check() took
+ * @l: the image
+ *
+ * Context: may sleep; at any stage, once.
+ */
+void img_parts_release(struct img_load *l)
+{
+	size_t i = ARRAY_SIZE(img_parts);
+
+	/* A part may hold on to what an earlier one took. */
+	while (i--) {
+		if (img_parts[i]->release)
+			img_parts[i]->release(l);
+	}
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: bring a thread to the kernel boundary and hold it there
+ * without a trace that it could observe.
+ *
+ * A thread that runs is asked by task_work (TWA_RESUME, never a signal: no
+ * system call may return early for our sake) to park on its way to user mode.
+ * A thread that sleeps is not woken: it is looked at from outside, between two
+ * wait_task_inactive() calls that must tell the same context switch count.
+ * The work stays queued meanwhile, so that a sleeper that wakes up goes no
+ * further than the kernel boundary.
+ *
+ * Nothing here waits longer than a signal to the dumper can interrupt, and
+ * nothing is waited for by the target that a SIGKILL would not end.
+ */
+#include <linux/delay.h>
+#include <linux/img.h>
+#include <linux/refcount.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
+#include <linux/wait.h>
+
+/* How long to wait at most before looking again whether a thread fell asleep. */
+#define IMG_POLL_MAX_US		1000U
+
+/* How often to look before the caller looks whether this still makes sense. */
+#define IMG_POLLS		50
+
+/*
+ * What a sleeper may sleep in to be looked at from outside: a sleep that a
+ * signal could have ended at the same place, or a job control stop.
+ */
+#define IMG_SLEEP_STATES	(TASK_INTERRUPTIBLE | __TASK_STOPPED)
+
+/**
+ * enum img_turn - whose turn it is to care for the work of a hold
+ * @IMG_TURN_THREAD: the thread's, which will run it
+ * @IMG_TURN_DUMPER: the dumper's, to queue it again: the thread ran it where it
+ *	must not park
+ * @IMG_TURN_NOBODY: nobody's any more, the hold has been released
+ */
+enum img_turn {
+	IMG_TURN_THREAD,
+	IMG_TURN_DUMPER,
+	IMG_TURN_NOBODY,
+};
+
+/**
+ * struct img_hold - one thread that is being held
+ * @work: queued on the thread; owns one reference
+ * @turn: whose turn it is to care for @work
+ * @ref: two: the dumper's and the work's
+ * @parking: the dumper sleeps on it until @parked
+ * @parked_at: the thread sleeps on it until @released
+ * @task: the thread
+ * @parked: the thread has come to the boundary
+ * @released: the thread may go on
+ * @state: the sleep state that @cookie was taken in
+ * @cookie: from wait_task_inactive()
+ */
+struct img_hold {
+	struct callback_head	work;
+	enum img_turn		turn;
+	refcount_t		ref;
+	wait_queue_head_t	parking;
+	wait_queue_head_t	parked_at;
+	struct task_struct	*task;
+	bool			parked;
+	bool			released;
+	unsigned int		state;
+	unsigned long		cookie;
+};
+
+static void img_hold_put(struct img_hold *hold)
+{
+	if (!refcount_dec_and_test(&hold->ref))
+		return;
+	put_task_struct(hold->task);
+	kfree(hold);
+}
+
+/*
+ * As in ptrace_stop(), who is woken here waits for us to be off the CPU and
+ * not just preempted, which would cost them a tick.
+ */
+static void img_hold_rest(struct img_hold *hold)
+{
+	DEFINE_WAIT(wait);
+
+	for (;;) {
+		prepare_to_wait(&hold->parked_at, &wait, TASK_KILLABLE | TASK_FREEZABLE);
+		if (READ_ONCE(hold->released) || fatal_signal_pending(current))
+			break;
+		preempt_disable();
+		WRITE_ONCE(hold->parked, true);
+		wake_up(&hold->parking);
+		preempt_enable_no_resched();
+		schedule();
+	}
+	WRITE_ONCE(hold->parked, false);
+	finish_wait(&hold->parked_at, &wait);
+}
+
+/*
+ * Runs in the thread that is to be held.  In the middle of an exec it must not
+ * park: it may hold locks, and its registers do not belong to its memory.
+ */
+static void img_hold_park(struct callback_head *work)
+{
+	struct img_hold *hold = container_of(work, struct img_hold, work);
+
+	if (current->in_execve) {
+		if (cmpxchg(&hold->turn, IMG_TURN_THREAD, IMG_TURN_DUMPER) == IMG_TURN_THREAD)
+			return;
+	} else if (!(current->flags & PF_EXITING)) {
+		img_hold_rest(hold);
+	}
+	img_hold_put(hold);
+}
+
+/**
+ * img_hold_start() - ask a thread to come to the kernel boundary and stay
+ * @task: a thread that is not current
+ *
+ * Context: may sleep.
+ * Return: the hold, -ESRCH when the thread exits, or -ENOMEM.
+ */
+struct img_hold *img_hold_start(struct task_struct *task)
+{
+	struct img_hold *hold = kzalloc(sizeof(*hold), GFP_KERNEL_ACCOUNT);
+
+	if (!hold)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&hold->ref, 2);
+	init_waitqueue_head(&hold->parking);
+	init_waitqueue_head(&hold->parked_at);
+	init_task_work(&hold->work, img_hold_park);
+	hold->task = get_task_struct(task);
+	if (task_work_add(task, &hold->work, TWA_RESUME)) {
+		img_hold_put(hold);
+		img_hold_put(hold);
+		return ERR_PTR(-ESRCH);
+	}
+	return hold;
+}
+
+/*
+ * Take the cookie if the thread is at rest where it can be looked at.  In the
+ * middle of an exec it is not: its registers are those of one program and its
+ * memory is that of another.
+ */
+static bool img_hold_catch(struct img_hold *hold)
+{
+	unsigned int states = IMG_SLEEP_STATES;
+
+	if (READ_ONCE(hold->parked))
+		states |= TASK_UNINTERRUPTIBLE;
+	hold->state = READ_ONCE(hold->task->__state) & states;
+	if (!hold->state)
+		return false;
+	hold->cookie = wait_task_inactive(hold->task, hold->state);
+	return hold->cookie && !hold->task->in_execve;
+}
+
+/* Queue the work again if the thread could not park where it ran it. */
+static int img_hold_again(struct img_hold *hold)
+{
+	if (READ_ONCE(hold->turn) != IMG_TURN_DUMPER)
+		return 0;
+	WRITE_ONCE(hold->turn, IMG_TURN_THREAD);
+	if (!task_work_add(hold->task, &hold->work, TWA_RESUME))
+		return 0;
+	WRITE_ONCE(hold->turn, IMG_TURN_DUMPER);
+	return -ESRCH;
+}
+
+/*
+ * Somebody dumps us while we wait for our target, which may be them: then one
+ * of us has to come to the kernel boundary and start again.  Let it be the one
+ * whose task_struct is behind that of its target, which is never all of a ring.
+ */
+static bool img_hold_yield(struct img_hold *hold)
+{
+	return task_work_pending(current) && current > hold->task;
+}
+
+/**
+ * img_hold_wait() - wait until a thread can be looked at
+ * @hold: from img_hold_start()
+ *
+ * A thread that parks wakes us; one that falls asleep on the way there does
+ * not, so look again after a while.
+ *
+ * Context: may sleep, interruptible by signals.
+ * Return: 0, -ESRCH when the thread exits, -ERESTARTSYS, or -EAGAIN when it
+ *	has not come to rest for a while (a twentieth of a second or so).
+ */
+int img_hold_wait(struct img_hold *hold)
+{
+	unsigned int us = 16, n;
+
+	for (n = 0; n < IMG_POLLS; n++) {
+		ktime_t to = ns_to_ktime(us * NSEC_PER_USEC);
+
+		if (READ_ONCE(hold->task->flags) & PF_EXITING)
+			return -ESRCH;
+		if (img_hold_again(hold))
+			return -ESRCH;
+		if (img_hold_catch(hold))
+			return 0;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+		if (img_hold_yield(hold))
+			return restart_syscall();
+		if (READ_ONCE(hold->parked))
+			usleep_range(us, 2 * us);
+		else
+			wait_event_interruptible_hrtimeout(hold->parking,
+							   READ_ONCE(hold->parked), to);
+		us = min(2 * us, IMG_POLL_MAX_US);
+	}
+	return -EAGAIN;
+}
+
+/**
+ * img_hold_still() - has the thread been at rest since img_hold_wait()?
+ * @hold: from img_hold_start()
+ *
+ * Context: may sleep.
+ * Return: true if it has not run at all in between, which makes everything
+ *	that was read from it meanwhile one consistent instant.
+ */
+bool img_hold_still(struct img_hold *hold)
+{
+	return wait_task_inactive(hold->task, hold->state) == hold->cookie;
+}
+
+/**
+ * img_hold_asleep() - is the thread looked at from outside, in its sleep?
+ * @hold: from img_hold_start(), after img_hold_wait()
+ *
+ * Return: true for a sleeper, false for a thread at the kernel boundary.
+ */
+bool img_hold_asleep(struct img_hold *hold)
+{
+	return hold->state & IMG_SLEEP_STATES;
+}
+
+/**
+ * img_hold_release() - let the thread go on
+ * @hold: from img_hold_start(); must not be used any more
+ *
+ * Context: any that may wake up tasks.
+ */
+void img_hold_release(struct img_hold *hold)
+{
+	WRITE_ONCE(hold->released, true);
+	wake_up(&hold->parked_at);
+	if (xchg(&hold->turn, IMG_TURN_NOBODY) == IMG_TURN_DUMPER ||
+	    task_work_cancel(hold->task, &hold->work))
+		img_hold_put(hold);
+	img_hold_put(hold);
+}

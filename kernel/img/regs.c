@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: the registers of a thread, as the regset notes of a core
+ * file.
+ *
+ * The setters of regsets are made for another task that is stopped: on current
+ * they would write fields that the CPU's own registers overwrite, or be
+ * overwritten by.  So a thread that resumes sleeps while a kworker sets its
+ * registers, and the context switch back loads them on every architecture.
+ */
+#include <linux/completion.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/pid_namespace.h>
+#include <linux/regset.h>
+#include <linux/sched/cputime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/time.h>
+#include <linux/user_namespace.h>
+#include <linux/workqueue.h>
+
+/* The owner that core files give to a regset note. */
+static const char *img_regset_owner(u32 type)
+{
+	return type == NT_PRSTATUS || type == NT_PRFPREG ? "CORE" : "LINUX";
+}
+
+static unsigned int img_regset_size(const struct user_regset *rs)
+{
+	return rs->n * rs->size;
+}
+
+static bool img_regset_active(struct task_struct *task, const struct user_regset *rs)
+{
+	return rs->core_note_type && (!rs->active || rs->active(task, rs) > 0);
+}
+
+/* As fill_prstatus() of fs/binfmt_elf.c, for a task that is not dying. */
+static void img_fill_prstatus(struct elf_prstatus *prstatus, struct task_struct *task)
+{
+	struct elf_prstatus_common *pr = &prstatus->common;
+	struct task_cputime cputime;
+
+	pr->pr_sigpend = task->pending.signal.sig[0];
+	pr->pr_sighold = task->blocked.sig[0];
+	pr->pr_ppid = task_ppid_nr_ns(task, task_active_pid_ns(current));
+	pr->pr_pid = task_pid_vnr(task);
+	pr->pr_pgrp = task_pgrp_vnr(task);
+	pr->pr_sid = task_session_vnr(task);
+	thread_group_cputime(task, &cputime);
+	pr->pr_utime = ns_to_kernel_old_timeval(cputime.utime);
+	pr->pr_stime = ns_to_kernel_old_timeval(cputime.stime);
+	pr->pr_cutime = ns_to_kernel_old_timeval(task->signal->cutime);
+	pr->pr_cstime = ns_to_kernel_old_timeval(task->signal->cstime);
+	prstatus->pr_fpvalid = 1;
+}
+
+static int img_hold_prstatus(struct img_dump *d, const struct user_regset *rs)
+{
+	struct elf_prstatus *prstatus;
+	int size;
+
+	if (img_regset_size(rs) != sizeof(prstatus->pr_reg))
+		return img_dump_refuse(d, -EOPNOTSUPP, "it is not a native program");
+	prstatus = img_note_add(d, "CORE", NT_PRSTATUS, sizeof(*prstatus));
+	if (!prstatus)
+		return -ENOMEM;
+	img_fill_prstatus(prstatus, d->task);
+	size = regset_get(d->task, rs, sizeof(prstatus->pr_reg), &prstatus->pr_reg);
+	if (size != sizeof(prstatus->pr_reg))
+		return size < 0 ? size : -EIO;
+	/* A process that dumps itself sees in the image that it is the image. */
+	if (d->task == current)
+		img_arch_set_result(&prstatus->pr_reg, -ECANCELED);
+	else
+		img_arch_save_regs(&prstatus->pr_reg, d->asleep && !d->stopped);
+	return 0;
+}
+
+static int img_hold_regset(struct img_dump *d, const struct user_regset *rs)
+{
+	unsigned int len = img_regset_size(rs);
+	size_t begin = d->notes.len;
+	void *desc;
+	int size;
+
+	desc = img_note_add(d, img_regset_owner(rs->core_note_type),
+			    rs->core_note_type, len);
+	if (!desc)
+		return -ENOMEM;
+	size = regset_get(d->task, rs, len, desc);
+	if (size == -ENODEV) {
+		d->notes.len = begin;
+		return 0;
+	}
+	if (size < 0)
+		return size;
+	return size == len ? 0 : -EIO;
+}
+
+static int img_regs_hold(struct img_dump *d)
+{
+	const struct user_regset_view *view = task_user_regset_view(d->task);
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < view->n; i++) {
+		const struct user_regset *rs = &view->regsets[i];
+
+		if (!img_regset_active(d->task, rs))
+			continue;
+		if (!rs->set)
+			err = img_dump_refuse(d, -EOPNOTSUPP,
+					      "register set %x cannot be restored",
+					      rs->core_note_type);
+		else if (rs->core_note_type == NT_PRSTATUS)
+			err = img_hold_prstatus(d, rs);
+		else
+			err = img_hold_regset(d, rs);
+	}
+	return err;
+}
+
+static int img_check_prstatus(struct img_load *l, const struct img_note *note)
+{
+	struct elf_prstatus prstatus;
+
+	if (note->len != sizeof(prstatus))
+		return img_load_refuse(l, -EBADMSG, "bad size of registers");
+	memcpy(&prstatus, note->desc, sizeof(prstatus));
+	return img_arch_check_regs(l, &prstatus.pr_reg);
+}
+
+static int img_check_once(struct img_load *l, const struct img_note *note)
+{
+	if (img_note_find(l, note->name, note->type) == note)
+		return 0;
+	return img_load_refuse(l, -EBADMSG, "two notes of register set %x", note->type);
+}
+
+static int img_regs_check(struct img_load *l)
+{
+	unsigned int i, n = 0;
+	int err = 0;
+
+	for (i = 0; !err && i < l->nr_notes; i++) {
+		const struct img_note *note = &l->notes[i];
+
+		if (strcmp(note->name, img_regset_owner(note->type)))
+			continue;
+		if (note->type == NT_PRSTATUS) {
+			n++;
+			err = img_check_prstatus(l, note);
+		} else {
+			err = img_arch_check_regset(l, note);
+			if (err > 0)
+				err = img_check_once(l, note);
+		}
+	}
+	if (!err && n != 1)
+		err = img_load_refuse(l, -EBADMSG, "%u notes of registers, must be 1", n);
+	return err;
+}
+
+/**
+ * struct img_setter - registers that a kworker sets for a sleeping thread
+ * @work: the work
+ * @done: the thread sleeps on it
+ * @task: the thread
+ * @l: where the registers come from
+ * @err: how it went
+ */
+struct img_setter {
+	struct work_struct	work;
+	struct completion	done;
+	struct task_struct	*task;
+	struct img_load		*l;
+	int			err;
+};
+
+static const struct user_regset *img_find_regset(struct task_struct *task,
+						 const struct img_note *note)
+{
+	const struct user_regset_view *view = task_user_regset_view(task);
+	unsigned int i;
+
+	if (strcmp(note->name, img_regset_owner(note->type)))
+		return NULL;
+	for (i = 0; i < view->n; i++) {
+		const struct user_regset *rs = &view->regsets[i];
+
+		if (rs->core_note_type == note->type && rs->set)
+			return rs;
+	}
+	return NULL;
+}
+
+static int img_set_regset(struct task_struct *task, const struct img_note *note)
+{
+	const struct user_regset *rs = img_find_regset(task, note);
+	unsigned int len;
+	void *buf;
+	int err;
+
+	if (!rs || !img_regset_active(task, rs))
+		return 0;
+	/* Notes of a CPU with fewer or more features are of another length. */
+	len = img_regset_size(rs);
+	buf = kvzalloc(len, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	if (note->type == NT_PRSTATUS)
+		memcpy(buf, note->desc + offsetof(struct elf_prstatus, pr_reg), len);
+	else
+		memcpy(buf, note->desc, min(len, note->len));
+	err = rs->set(task, rs, 0, len, buf, NULL);
+	kvfree(buf);
+	return err;
+}
+
+static int img_set_regs(struct task_struct *task, struct img_load *l)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < l->nr_notes; i++)
+		err = img_set_regset(task, &l->notes[i]);
+	return err;
+}
+
+/*
+ * The thread is on its way to sleep in img_regs_finish().  A wake-up from
+ * elsewhere, which the kernel allows at any time, would have switched it in
+ * and out in the middle of our writes: then write again.
+ */
+static void img_setter_work(struct work_struct *work)
+{
+	struct img_setter *s = container_of(work, struct img_setter, work);
+	unsigned long cookie;
+
+	do {
+		cookie = wait_task_inactive(s->task, TASK_UNINTERRUPTIBLE);
+		if (!cookie) {
+			cond_resched();
+			continue;
+		}
+		s->err = img_set_regs(s->task, s->l);
+	} while (!cookie ||
+		 cookie != wait_task_inactive(s->task, TASK_UNINTERRUPTIBLE));
+	complete(&s->done);
+}
+
+static int img_regs_finish(struct img_load *l)
+{
+	struct img_setter s = { .task = current, .l = l };
+
+	INIT_WORK_ONSTACK(&s.work, img_setter_work);
+	init_completion(&s.done);
+	queue_work(system_unbound_wq, &s.work);
+	/* The kworker waits for nobody but us, so this cannot hang. */
+	wait_for_completion(&s.done);
+	destroy_work_on_stack(&s.work);
+	return s.err;
+}
+
+const struct img_part img_part_regs = {
+	.name	= "registers",
+	.hold	= img_regs_hold,
+	.check	= img_regs_check,
+	.finish	= img_regs_finish,
+};

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: signal actions, pending signals, job control stop.
+ * Masks and alternate stacks belong to the threads.
+ */
+#include <linux/cred.h>
+#include <linux/img.h>
+#include <linux/sched/signal.h>
+#include <linux/signal.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+/* The pending signals of a process that a note can hold. */
+#define IMG_PENDING_MAX		(IMG_HEAD_MAX / 2 / sizeof(struct img_siginfo))
+
+static u32 img_count_pending(struct sigpending *pending)
+{
+	struct sigqueue *q;
+	u32 n = 0;
+
+	list_for_each_entry(q, &pending->list, list)
+		n++;
+	return n;
+}
+
+/*
+ * Copy one queue.  A signal that is pending without a queue entry was sent
+ * when there was no memory for one: it has no more to tell than its number.
+ * SIGSTOP is in the thread's note, as the stop that it leads to.
+ */
+static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, u32 max)
+{
+	sigset_t bare = pending->signal;
+	struct sigqueue *q;
+	u32 n = 0;
+	int sig;
+
+	list_for_each_entry(q, &pending->list, list) {
+		sigdelset(&bare, q->info.si_signo);
+		if (n < max && !sig_kernel_only(q->info.si_signo))
+			memcpy(to[n++].info, &q->info, sizeof(q->info));
+	}
+	for (sig = 1; sig <= _NSIG; sig++) {
+		kernel_siginfo_t info;
+
+		if (!sigismember(&bare, sig) || sig_kernel_only(sig) || n == max)
+			continue;
+		clear_siginfo(&info);
+		info.si_signo = sig;
+		info.si_code = SI_USER;
+		memcpy(to[n++].info, &info, sizeof(info));
+	}
+	return n;
+}
+
+static void img_copy_actions(struct sighand_struct *sighand, struct img_sigaction *to)
+{
+	unsigned int i;
+
+	for (i = 0; i < _NSIG; i++) {
+		struct sigaction *sa = &sighand->action[i].sa;
+
+		to[i].handler = cpu_to_le64((unsigned long)sa->sa_handler);
+		to[i].flags = cpu_to_le64(sa->sa_flags & UAPI_SA_FLAGS);
+#ifdef __ARCH_HAS_SA_RESTORER
+		to[i].restorer = cpu_to_le64((unsigned long)sa->sa_restorer);
+#endif
+		to[i].mask = cpu_to_le64(sa->sa_mask.sig[0]);
+	}
+}
+
+/**
+ * struct img_signal_copy - what is taken under the lock
+ * @actions: one for each signal
+ * @infos: room for @max pending signals
+ * @max: how many
+ * @nr_shared: taken, of the process
+ * @nr_private: taken after them, of the thread
+ */
+struct img_signal_copy {
+	struct img_sigaction	actions[_NSIG];
+	struct img_siginfo	*infos;
+	u32			max;
+	u32			nr_shared;
+	u32			nr_private;
+};
+
+/* Room for every signal number once more than is queued now. */
+static int img_signal_room(struct task_struct *t, struct img_signal_copy *c)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(t, &flags))
+		return -ESRCH;
+	c->max = img_count_pending(&t->signal->shared_pending) +
+		 img_count_pending(&t->pending) + 2 * _NSIG;
+	unlock_task_sighand(t, &flags);
+	c->infos = kvcalloc(c->max, sizeof(*c->infos), GFP_KERNEL_ACCOUNT);
+	return c->infos ? 0 : -ENOMEM;
+}
+
+/* -EAGAIN: more signals came in since the room was made. */
+static int img_signal_copy(struct task_struct *t, struct img_signal_copy *c)
+{
+	unsigned long flags;
+	int err = 0;
+
+	if (!lock_task_sighand(t, &flags))
+		return -ESRCH;
+	if (img_count_pending(&t->signal->shared_pending) +
+	    img_count_pending(&t->pending) + 2 * _NSIG > c->max) {
+		err = -EAGAIN;
+	} else {
+		img_copy_actions(rcu_dereference_raw(t->sighand), c->actions);
+		c->nr_shared = img_copy_pending(&t->signal->shared_pending, c->infos,
+						c->max);
+		c->nr_private = img_copy_pending(&t->pending, c->infos + c->nr_shared,
+						 c->max - c->nr_shared);
+	}
+	unlock_task_sighand(t, &flags);
+	return err;
+}
+
+static int img_signal_note(struct img_dump *d, struct img_signal_copy *c)
+{
+	size_t infos_len = (c->nr_shared + c->nr_private) * sizeof(*c->infos);
+	struct img_signal sg = {
+		.size		= cpu_to_le32(sizeof(sg)),
+		.action_size	= cpu_to_le32(sizeof(c->actions[0])),
+		.nr_actions	= cpu_to_le32(ARRAY_SIZE(c->actions)),
+		.actions_off	= cpu_to_le32(sizeof(sg)),
+		.pending_size	= cpu_to_le32(sizeof(*c->infos)),
+		.nr_shared	= cpu_to_le32(c->nr_shared),
+		.nr_private	= cpu_to_le32(c->nr_private),
+		.pending_off	= cpu_to_le32(sizeof(sg) + sizeof(c->actions)),
+	};
+	void *desc;
+
+	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_SIGNAL,
+			    sizeof(sg) + sizeof(c->actions) + infos_len);
+	if (!desc)
+		return -ENOMEM;
+	memcpy(desc, &sg, sizeof(sg));
+	memcpy(desc + sizeof(sg), c->actions, sizeof(c->actions));
+	memcpy(desc + sizeof(sg) + sizeof(c->actions), c->infos, infos_len);
+	return 0;
+}
+
+static int img_signal_hold(struct img_dump *d)
+{
+	struct img_signal_copy *c;
+	int err;
+
+	BUILD_BUG_ON(sizeof(kernel_siginfo_t) > sizeof(struct img_siginfo));
+
+	c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT);
+	if (!c)
+		return -ENOMEM;
+	err = img_signal_room(d->task, c);
+	if (!err)
+		err = img_signal_copy(d->task, c);
+	if (!err)
+		err = img_signal_note(d, c);
+	kvfree(c->infos);
+	kfree(c);
+	return err;
+}
+
+/* The arrays of the note, or NULL in @actions when they are not inside it. */
+static int img_signal_find(struct img_load *l, struct img_signal *sg,
+			   const void **actions, const void **infos)
+{
+	const struct img_note *note;
+	int err;
+
+	err = img_note_struct(l, NT_IMG_SIGNAL, sg, sizeof(*sg), &note);
+	if (err)
+		return err;
+	*actions = img_note_array(note, le32_to_cpu(sg->actions_off),
+				  le32_to_cpu(sg->nr_actions),
+				  le32_to_cpu(sg->action_size),
+				  sizeof(struct img_sigaction));
+	*infos = NULL;
+	if ((u64)le32_to_cpu(sg->nr_shared) + le32_to_cpu(sg->nr_private) <= IMG_PENDING_MAX)
+		*infos = img_note_array(note, le32_to_cpu(sg->pending_off),
+					le32_to_cpu(sg->nr_shared) +
+					le32_to_cpu(sg->nr_private),
+					le32_to_cpu(sg->pending_size),
+					sizeof(struct img_siginfo));
+	if (!*actions || !*infos || le32_to_cpu(sg->nr_actions) != _NSIG)
+		return img_load_refuse(l, -EBADMSG, "bad signal note");
+	return 0;
+}
+
+static void img_get_action(const struct img_signal *sg, const void *actions, int sig,
+			   struct k_sigaction *ka)
+{
+	struct img_sigaction sa;
+
+	memcpy(&sa, actions + (size_t)(sig - 1) * le32_to_cpu(sg->action_size), sizeof(sa));
+	memset(ka, 0, sizeof(*ka));
+	ka->sa.sa_handler = (__sighandler_t)(unsigned long)le64_to_cpu(sa.handler);
+	ka->sa.sa_flags = le64_to_cpu(sa.flags);
+#ifdef __ARCH_HAS_SA_RESTORER
+	ka->sa.sa_restorer = (__sigrestore_t)(unsigned long)le64_to_cpu(sa.restorer);
+#endif
+	ka->sa.sa_mask.sig[0] = le64_to_cpu(sa.mask);
+}
+
+/* As copy_siginfo_from_user(): what does not fit must be zero. */
+static int img_get_siginfo(const struct img_signal *sg, const void *infos, u32 i,
+			   kernel_siginfo_t *info)
+{
+	const void *raw = infos + (size_t)i * le32_to_cpu(sg->pending_size);
+
+	if (memchr_inv(raw + sizeof(*info), 0, sizeof(struct img_siginfo) - sizeof(*info)))
+		return -EBADMSG;
+	memcpy(info, raw, sizeof(*info));
+	if (info->si_signo < 1 || !valid_signal(info->si_signo) ||
+	    sig_kernel_only(info->si_signo))
+		return -EBADMSG;
+	return 0;
+}
+
+/* By all processes of this user. */
+static u64 img_signals_queued(void)
+{
+	return max(get_rlimit_value(current_ucounts(), UCOUNT_RLIMIT_SIGPENDING), 0L);
+}
+
+static int img_signal_check(struct img_load *l)
+{
+	const void *actions, *infos;
+	struct img_signal sg;
+	u32 i, n;
+	int sig, err;
+
+	err = img_signal_find(l, &sg, &actions, &infos);
+	if (err)
+		return err;
+	for (sig = 1; sig <= _NSIG; sig++) {
+		struct k_sigaction ka;
+
+		img_get_action(&sg, actions, sig, &ka);
+		if (sig_kernel_only(sig) && ka.sa.sa_handler != SIG_DFL)
+			return img_load_refuse(l, -EBADMSG, "action for signal %d", sig);
+		if (ka.sa.sa_flags & ~(unsigned long)UAPI_SA_FLAGS)
+			return img_load_refuse(l, -EOPNOTSUPP, "unknown flags %lx of signal %d",
+					       ka.sa.sa_flags, sig);
+	}
+	n = le32_to_cpu(sg.nr_shared) + le32_to_cpu(sg.nr_private);
+	if (n && n + img_signals_queued() > rlimit(RLIMIT_SIGPENDING))
+		return img_load_refuse(l, -EAGAIN, "%u pending signals are over the limit", n);
+	for (i = 0; i < n; i++) {
+		kernel_siginfo_t info;
+
+		if (img_get_siginfo(&sg, infos, i, &info))
+			return img_load_refuse(l, -EBADMSG, "bad pending signal");
+	}
+	return 0;
+}
+
+/*
+ * What the launcher had set aside is not for the program that it becomes.
+ * Ignoring a signal is how POSIX discards one that is pending.
+ */
+static void img_signal_discard(void)
+{
+	unsigned long flags;
+	sigset_t pending;
+	int sig;
+
+	if (!lock_task_sighand(current, &flags))
+		return;
+	sigorsets(&pending, &current->pending.signal, &current->signal->shared_pending.signal);
+	sigandsets(&pending, &pending, &current->blocked);
+	unlock_task_sighand(current, &flags);
+	for (sig = 1; sig <= _NSIG; sig++) {
+		struct k_sigaction ka = { .sa.sa_handler = SIG_IGN };
+
+		if (sigismember(&pending, sig) && !sig_kernel_only(sig))
+			do_sigaction(sig, &ka, NULL);
+	}
+}
+
+static int img_signal_restore(struct img_load *l)
+{
+	const void *actions, *infos;
+	struct img_signal sg;
+	int sig, err;
+
+	img_signal_discard();
+	err = img_signal_find(l, &sg, &actions, &infos);
+	for (sig = 1; !err && sig <= _NSIG; sig++) {
+		struct k_sigaction ka;
+
+		if (sig_kernel_only(sig))
+			continue;
+		img_get_action(&sg, actions, sig, &ka);
+		err = do_sigaction(sig, &ka, NULL);
+	}
+	return err;
+}
+
+/* After the mask, so that what was blocked stays pending. */
+static int img_signal_finish(struct img_load *l)
+{
+	const void *actions, *infos;
+	struct img_signal sg;
+	struct img_thread th;
+	u32 i, shared, n;
+	int err;
+
+	err = img_signal_find(l, &sg, &actions, &infos);
+	if (!err)
+		err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
+	if (err)
+		return err;
+	shared = le32_to_cpu(sg.nr_shared);
+	n = shared + le32_to_cpu(sg.nr_private);
+	for (i = 0; !err && i < n; i++) {
+		kernel_siginfo_t info;
+
+		err = img_get_siginfo(&sg, infos, i, &info);
+		if (!err)
+			err = do_send_sig_info(info.si_signo, &info, current,
+					       i < shared ? PIDTYPE_TGID : PIDTYPE_PID);
+	}
+	if (!err && (le64_to_cpu(th.flags) & IMG_THREAD_STOPPED))
+		err = send_sig(SIGSTOP, current, 1);
+	return err;
+}
+
+const struct img_part img_part_signal = {
+	.name		= "signals",
+	.note		= NT_IMG_SIGNAL,
+	.hold		= img_signal_hold,
+	.check		= img_signal_check,
+	.restore	= img_signal_restore,
+	.finish		= img_signal_finish,
+};

@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# make test: run the selftests in a guest (DEBUG=1: with the debug kernel), and
+# those of the loader as a module in another one; TESTS names the ones to run.
+# The last line is "N passed, N failed[, N skipped]".
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+flavour=small
+timeout=1200
+case ${DEBUG:-} in
+''|0) ;;
+*)
+	flavour=debug
+	timeout=4800
+	;;
+esac
+tests=${TESTS:-}
+case $tests in
+*[!A-Za-z0-9_./\ -]*) die "TESTS: names of tests, please" ;;
+esac
+if [ -t 1 ]; then
+	tty=1
+else
+	tty=
+fi
+
+passed=0
+failed=0
+skipped=0
+
+# check NAME COMMAND...: one more test case, on this side of the guest.
+check() {
+	check_name=$1
+	shift
+	if "$@"; then
+		echo "  ok    $check_name"
+		passed=$((passed + 1))
+	else
+		echo "  FAIL  $check_name"
+		failed=$((failed + 1))
+	fi
+}
+
+# The log of the end of the run is complete, that of the serial line is there
+# also when the kernel died; warnings are in both.
+kernel_log() {
+	sed 's/\r$//; s/^<[0-9]*>//; s/^\[ *[0-9.]*\] *//' \
+		"$1/dmesg.log" "$1/serial.log" | awk '!seen[$0]++'
+}
+
+# absent PATTERN LOGS: show where the kernel complained, if it did.
+absent() {
+	if kernel_log "$2" | grep -qE "$1"; then
+		kernel_log "$2" | grep -m 3 -E -A 25 "$1" | sed 's/^/        /'
+		echo "        (all of it: $2/dmesg.log, $2/serial.log)"
+		return 1
+	fi
+}
+
+# check_log LOGS WHICH
+check_log() {
+	check "$2: no BUG, Oops or panic in the kernel log" absent \
+		'BUG: ([^K]|K[^A])|kernel BUG at|Oops:|Kernel panic' "$1"
+	check "$2: no WARNING in the kernel log" absent \
+		'WARNING: |-+\[ cut here \]-+' "$1"
+	check "$2: no stall in the kernel log" absent \
+		'rcu: .*stall|soft lockup|hard LOCKUP|blocked for more than|workqueue lockup' "$1"
+	[ "$flavour" = debug ] || return 0
+	check "$2: no complaint of KASAN" absent 'KASAN: ' "$1"
+	check "$2: no complaint of UBSAN" absent 'UBSAN: ' "$1"
+	check "$2: no complaint of lockdep" absent \
+		'possible circular|possible recursive|possible irq lock|INFO: |inconsistent lock state|suspicious RCU|lock held when returning|held lock freed' "$1"
+	check "$2: no complaint of kmemleak" absent \
+		'kmemleak: [0-9]+ new suspected' "$1"
+}
+
+# run FLAVOUR TITLE TESTS: on $kernel with $selftests, as the checkout may have
+# changed since they were built.
+run() {
+	echo "== $2"
+	QEMU_LOGS=$(mktemp -d "$logs/test-$1.$(date +%m%d-%H%M%S).XXXX")
+	rc=0
+	# shellcheck disable=SC2086 # words
+	FLAVOUR=$1 KERNEL=$kernel SELFTESTS=$selftests QEMU_TIMEOUT=$timeout QEMU_LOGS=$QEMU_LOGS \
+		"$top/scripts/qemu.sh" run -- \
+		"exec sh /run/host/guest/run-tests $3" |
+		tee "$QEMU_LOGS/ktap.log" |
+		$awk_live -v tty="$tty" -v out="$QEMU_LOGS/counts" \
+		-f "$top/scripts/verdict.awk" || rc=$?
+	[ $rc -eq 0 ] || die "cannot read the results"
+	read -r p f s <"$QEMU_LOGS/counts"
+	passed=$((passed + p))
+	failed=$((failed + f))
+	skipped=$((skipped + s))
+	echo "kernel log"
+	check_log "$QEMU_LOGS" "$1 kernel"
+	echo "(logs: $QEMU_LOGS)"
+}
+
+"$top/scripts/setup.sh"
+mkdir -p "$logs"
+selftests=$("$top/scripts/selftests.sh")
+kernel=$("$top/scripts/kernel.sh" $flavour)
+
+# Those for the kernel with the module apart from the others.
+others=
+module=
+for t in $tests; do
+	case $t in
+	module|module.sh) module=1 ;;
+	*) others="$others $t" ;;
+	esac
+done
+if [ -z "$tests" ]; then
+	others=all
+	module=$(grep -x module.sh "$selftests/tests" || :)
+fi
+
+if [ -n "$others" ]; then
+	[ -n "$tests" ] || others=
+	run $flavour "selftests, $flavour kernel" "$others"
+fi
+if [ -n "$module" ]; then
+	if kernel=$("$top/scripts/kernel.sh" $flavour-module); then
+		run $flavour-module \
+			"selftests, $flavour kernel with the loader as a module" module
+	else
+		check "$flavour kernel with the loader as a module: builds" false
+	fi
+fi
+
+echo
+line="$passed passed, $failed failed"
+[ $skipped -eq 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
