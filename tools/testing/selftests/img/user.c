@@ -32,10 +32,37 @@ static void own_dir(struct __test_metadata *_metadata, uid_t uid)
 	setenv("IMG_DIR", dir, 1);
 }
 
-/* Yama's rule that only descendants can be attached to, off or on. */
+#define SCOPE "/proc/sys/kernel/yama/ptrace_scope"
+
+/*
+ * Yama's rule that only descendants can be attached to, off or on for a test,
+ * and afterwards as it was: other tests dump what is not their descendant.
+ */
+FIXTURE(scope)
+{
+	char before[16];
+};
+
+FIXTURE_SETUP(scope)
+{
+	FILE *f = fopen(SCOPE, "re");
+
+	if (!f)
+		return;
+	if (!fgets(self->before, sizeof(self->before), f))
+		self->before[0] = 0;
+	fclose(f);
+}
+
+FIXTURE_TEARDOWN(scope)
+{
+	if (self->before[0] && !geteuid())
+		img_write_str(SCOPE, self->before);
+}
+
 static void set_scope(const char *value)
 {
-	img_write_str("/proc/sys/kernel/yama/ptrace_scope", value);
+	img_write_str(SCOPE, value);
 }
 
 TARGET(plain)
@@ -140,7 +167,7 @@ TEST(set_user_id_image)
 	ASSERT_EQ(0, img_wait_exit(&p));
 }
 
-TEST(process_of_another_user)
+TEST_F(scope, process_of_another_user)
 {
 	struct img_launch how = { .uid = OTHER };
 	struct img_proc p;
@@ -152,7 +179,6 @@ TEST(process_of_another_user)
 	EXPECT_EQ(EACCES, dump_as(IMG_NOBODY, p.pid));
 	EXPECT_EQ(0, dump_as(OTHER, p.pid));
 	EXPECT_EQ(0, dump_as(0, p.pid));
-	set_scope("1");
 	ASSERT_EQ(0, img_finish(&p));
 }
 
@@ -175,19 +201,18 @@ TEST(process_one_of_a_user)
 }
 
 /* Yama: not a descendant. */
-TEST(ptrace_scope)
+TEST_F(scope, ptrace_scope)
 {
 	struct img_launch how = { .uid = IMG_NOBODY };
 	struct img_proc p;
 
-	if (geteuid() || img_nodump() || access("/proc/sys/kernel/yama/ptrace_scope", W_OK))
+	if (geteuid() || img_nodump() || access(SCOPE, W_OK))
 		SKIP(return, "no Yama");
 	IMG_SPAWN(&p, "plain", 's', NULL, &how);
 	set_scope("1");
 	EXPECT_EQ(EACCES, dump_as(IMG_NOBODY, p.pid));
 	set_scope("0");
 	EXPECT_EQ(0, dump_as(IMG_NOBODY, p.pid));
-	set_scope("1");
 	ASSERT_EQ(0, img_finish(&p));
 }
 
@@ -198,7 +223,7 @@ TARGET(undumpable)
 	CHECK_EQ(0, prctl(PR_GET_DUMPABLE));
 }
 
-TEST(undumpable_process)
+TEST_F(scope, undumpable_process)
 {
 	struct img_launch how = { .uid = IMG_NOBODY };
 	struct img_proc p;
@@ -210,12 +235,11 @@ TEST(undumpable_process)
 	set_scope("0");
 	EXPECT_EQ(EACCES, dump_as(IMG_NOBODY, p.pid));
 	EXPECT_EQ(0, dump_as(0, p.pid));
-	set_scope("1");
 	ASSERT_EQ(0, img_finish(&p));
 }
 
 /* A program that its user may run but not read. */
-TEST(unreadable_program)
+TEST_F(scope, unreadable_program)
 {
 	struct img_launch how = { .uid = IMG_NOBODY };
 	struct img_proc p = { .mode = 's' };
@@ -235,7 +259,6 @@ TEST(unreadable_program)
 	ASSERT_EQ(0, img_await_ready(&p));
 	set_scope("0");
 	EXPECT_EQ(EACCES, dump_as(IMG_NOBODY, p.pid));
-	set_scope("1");
 	EXPECT_EQ(0, dump_as(0, p.pid));
 	ASSERT_EQ(0, img_finish(&p));
 }
@@ -249,7 +272,7 @@ TARGET(was_root)
 	img_freeze();
 }
 
-TEST(process_that_was_root)
+TEST_F(scope, process_that_was_root)
 {
 	struct img_proc p;
 
@@ -258,7 +281,6 @@ TEST(process_that_was_root)
 	IMG_SPAWN(&p, "was_root", 's', NULL, NULL);
 	set_scope("0");
 	EXPECT_EQ(EACCES, dump_as(IMG_NOBODY, p.pid));
-	set_scope("1");
 	ASSERT_EQ(0, img_finish(&p));
 }
 
