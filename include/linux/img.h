@@ -51,6 +51,7 @@ struct img_run {
  * @mm: the copy-on-write snapshot; the target's own mm during hold()
  * @asleep: the target sleeps in a system call that the image issues again
  * @stopped: the target is in a job control stop
+ * @result: what the target's system call returns in the image, 0: as it is
  * @notes: the notes so far
  * @file_index: index in @files by struct file pointer
  * @files: array of struct file *: what the target maps or executes
@@ -67,6 +68,7 @@ struct img_dump {
 	struct mm_struct	*mm;
 	bool			asleep;
 	bool			stopped;
+	long			result;
 	struct img_buf		notes;
 	struct xarray		file_index;
 	struct img_buf		files;
@@ -213,6 +215,7 @@ extern const struct img_part img_part_pages;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
 extern const struct img_part img_part_signal;
+extern const struct img_part img_part_sleep;
 extern const struct img_part img_part_thread;
 extern const struct img_part img_part_timer;
 extern const struct img_part img_part_vma;
@@ -264,10 +267,10 @@ int img_pages_fill(struct img_load *l, const struct img_mapping *m);
  * The architecture's side: arch/<arch>/kernel/img.c.
  */
 
-/* Registers of @regs as a system call that is to be issued again, or as is. */
-void img_arch_save_regs(elf_gregset_t *regs, bool asleep);
-/* The same, with @result as what the system call returns in the image. */
+/* Let the system call of @regs have returned @result. */
 void img_arch_set_result(elf_gregset_t *regs, long result);
+/* Issue the system call @nr with the arguments in the registers of current. */
+long img_arch_syscall(unsigned int nr);
 /* Refuse values that ->set() would, or that no return to user mode survives. */
 int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs);
 /* The same for any other note of a core file; 1 if it has registers, else 0. */

@@ -2,7 +2,8 @@
 /*
  * Process images: the table of every kind of state.
  *
- * The order is that of the calls.  Saving needs files before what refers to
+ * The order is that of the calls.  Saving needs the system call before the
+ * registers, which have its result, and files before what refers to
  * them; checking needs files before mappings before pages; the executable is
  * replaced before anything is mapped; on the way to user mode registers come
  * before what the kernel does with them.
@@ -10,6 +11,7 @@
 #include <linux/img.h>
 
 static const struct img_part *const img_parts[] = {
+	&img_part_sleep,
 	&img_part_regs,
 	&img_part_thread,
 	&img_part_signal,

@@ -70,11 +70,8 @@ static int img_hold_prstatus(struct img_dump *d, const struct user_regset *rs)
 	size = regset_get(d->task, rs, sizeof(prstatus->pr_reg), &prstatus->pr_reg);
 	if (size != sizeof(prstatus->pr_reg))
 		return size < 0 ? size : -EIO;
-	/* A process that dumps itself sees in the image that it is the image. */
-	if (d->task == current)
-		img_arch_set_result(&prstatus->pr_reg, -ECANCELED);
-	else
-		img_arch_save_regs(&prstatus->pr_reg, d->asleep && !d->stopped);
+	if (d->result)
+		img_arch_set_result(&prstatus->pr_reg, d->result);
 	return 0;
 }
 

@@ -73,19 +73,6 @@ static sigset_t img_thread_mask(struct img_dump *d)
 	return t->blocked;
 }
 
-/*
- * A sleep that was stopped and continued is in restart_syscall(2), whose
- * arguments are in the kernel.
- */
-static bool img_thread_restarts(struct task_struct *t)
-{
-	struct pt_regs *regs = task_pt_regs(t);
-	long err = syscall_get_error(t, regs);
-
-	return syscall_get_nr(t, regs) == __NR_restart_syscall &&
-	       (err == -ENOSYS || err == -ERESTART_RESTARTBLOCK);
-}
-
 static void img_hold_rseq(struct img_thread *th, struct task_struct *t)
 {
 #ifdef CONFIG_RSEQ
@@ -124,9 +111,6 @@ static int img_thread_hold(struct img_dump *d)
 
 	if (obstacle)
 		return img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle);
-	if (img_thread_restarts(t))
-		return img_dump_refuse(d, -EOPNOTSUPP,
-				       "a sleep that goes on after a stop");
 	th.tid = cpu_to_le32(task_pid_nr_ns(t, task_active_pid_ns(t)));
 	th.flags = cpu_to_le64(img_thread_flags(d));
 	th.clear_child_tid = cpu_to_le64((unsigned long)t->clear_child_tid);

@@ -19,7 +19,6 @@
 #include <asm/prctl.h>
 #include <asm/segment.h>
 #include <asm/syscall.h>
-#include <asm/unistd.h>
 #include <asm/vdso.h>
 
 #include "fpu/internal.h"
@@ -401,54 +400,6 @@ static int img_arch_finish(struct img_load *l)
 	return 0;
 }
 
-/* Those that no handler lets go on, whatever its flags are: see signal(7). */
-static bool img_never_restarted(unsigned int nr)
-{
-	switch (nr) {
-	case __NR_pause:
-	case __NR_rt_sigsuspend:
-	case __NR_rt_sigtimedwait:
-	case __NR_epoll_wait:
-	case __NR_epoll_pwait:
-	case __NR_epoll_pwait2:
-	case __NR_poll:
-	case __NR_ppoll:
-	case __NR_select:
-	case __NR_pselect6:
-	case __NR_msgrcv:
-	case __NR_msgsnd:
-	case __NR_semop:
-	case __NR_semtimedop:
-	case __NR_nanosleep:
-	case __NR_clock_nanosleep:
-	case __NR_io_getevents:
-	case __NR_io_pgetevents:
-		return true;
-	}
-	return false;
-}
-
-/**
- * img_arch_save_regs() - registers as the image is to have them
- * @regs: of a thread at the kernel boundary or in its sleep
- * @asleep: it sleeps in a system call
- *
- * A system call that is not over is issued again, unless a signal for the
- * resumed process is there before: then it ends as if it had still been asleep.
- * What the kernel keeps of a sleep to be continued stays behind.
- */
-void img_arch_save_regs(elf_gregset_t *regs, bool asleep)
-{
-	struct user_regs_struct *u = (struct user_regs_struct *)regs;
-
-	if ((int)u->orig_ax < 0)
-		return;
-	if (asleep && (long)u->ax == -ENOSYS)
-		u->ax = img_never_restarted(u->orig_ax) ? -ERESTARTNOHAND : -ERESTARTSYS;
-	else if ((long)u->ax == -ERESTART_RESTARTBLOCK)
-		u->ax = -ERESTARTNOHAND;
-}
-
 /**
  * img_arch_set_result() - what a system call returns in the image
  * @regs: of a thread in that system call
@@ -457,6 +408,27 @@ void img_arch_save_regs(elf_gregset_t *regs, bool asleep)
 void img_arch_set_result(elf_gregset_t *regs, long result)
 {
 	((struct user_regs_struct *)regs)->ax = result;
+}
+
+/**
+ * img_arch_syscall() - issue a system call
+ * @nr: its number, in the native ABI
+ *
+ * The arguments are in the registers.  Whoever looks at them meanwhile, among
+ * them a signal that has the call restarted, sees this call.
+ *
+ * Context: current is in a system call.
+ * Return: its result.
+ */
+long img_arch_syscall(unsigned int nr)
+{
+	struct pt_regs *regs = current_pt_regs();
+
+	regs->orig_ax = nr;
+	/* Filters of the launcher have seen restart_syscall(2) only. */
+	if (secure_computing() == -1)
+		return regs->ax;
+	return x64_sys_call(regs, nr);
 }
 
 /* As set_segment_reg() of ptrace, and not outside of the fixed descriptors. */

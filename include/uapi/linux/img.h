@@ -51,6 +51,7 @@
 #define NT_IMG_VMA		0x494d470a	/* struct img_vmas */
 #define NT_IMG_FILE		0x494d470c	/* struct img_files */
 #define NT_IMG_ARCH		0x494d470e	/* struct img_arch_<machine> */
+#define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
 
 /*
@@ -110,6 +111,26 @@ struct img_thread {
 	__le32	personality;		/* PER_* and its flags */
 	__u8	comm[16];		/* NUL-terminated */
 	__u8	pad[4];
+};
+
+/* img_sleep.flags */
+#define IMG_SLEEP_CALL		(1ULL << 0)	/* @nr is a call that goes on */
+#define IMG_SLEEP_LIMIT		(1ULL << 1)	/* ... and sleeps for @left_ns at most */
+
+/*
+ * What restart_syscall(2) does in the resumed thread: if IMG_SLEEP_CALL is set,
+ * issue the system call @nr again, with the arguments that are in the registers,
+ * but let its sleep end after @left_ns, when it would have ended.  @nr is a
+ * number of the machine's ABI, of a call that sleeps for a relative time:
+ * nanosleep, clock_nanosleep, poll, ppoll, select, pselect6, epoll_wait,
+ * epoll_pwait, epoll_pwait2, futex, semtimedop, rt_sigtimedwait; others are
+ * refused.  What is not flagged is zero.
+ */
+struct img_sleep {
+	__le32	size;
+	__le32	nr;
+	__le64	flags;			/* IMG_SLEEP_* */
+	__le64	left_ns;
 };
 
 /* One signal action, as rt_sigaction(2) takes it. */

@@ -10,7 +10,9 @@
  * emulated or busy machine a processor stands still at times: a dump that finds
  * its target off the processor in the millisecond before is done again.
  *
- * usage: bench [-n RUNS] [-l LIMIT] [-t] [MEGABYTES...]
+ * usage: bench [-n RUNS] [-l LIMIT] [-r] [-t] [MEGABYTES...]
+ *	-r: also without high-resolution timers, where each wait for the target
+ *	    lasts for a whole tick (default: exit status 75)
  *	-t: with transparent huge pages (default: without); no limit then
  *
  * Each line "BENCH stop-vs-fork SIZE ratio=X limit=Y ok|MISS" is a verdict; the
@@ -276,10 +278,17 @@ static bool measure(unsigned long mb, int runs, double limit, bool thp)
 	return thp || ratio <= limit;
 }
 
+static bool high_resolution(void)
+{
+	struct timespec ts;
+
+	return !clock_getres(CLOCK_MONOTONIC, &ts) && !ts.tv_sec && ts.tv_nsec == 1;
+}
+
 int main(int argc, char **argv)
 {
 	static const unsigned long sizes[] = { 16, 128, 512 };
-	bool ok = true, thp = false;
+	bool ok = true, thp = false, regardless = false;
 	double limit = 1.3;
 	int opt, runs = 9;
 	size_t i;
@@ -287,11 +296,13 @@ int main(int argc, char **argv)
 	img_init();
 	if (argc > 1 && !strcmp(argv[1], "--target"))
 		return img_target_main(argc, argv);
-	while ((opt = getopt(argc, argv, "n:l:t")) != -1) {
+	while ((opt = getopt(argc, argv, "n:l:rt")) != -1) {
 		if (opt == 'n')
 			runs = atoi(optarg);
 		else if (opt == 'l')
 			limit = atof(optarg);
+		else if (opt == 'r')
+			regardless = true;
 		else if (opt == 't')
 			thp = true;
 		else
@@ -299,6 +310,10 @@ int main(int argc, char **argv)
 	}
 	if (runs < 1 || runs > MAX_RUNS)
 		return 2;
+	if (!regardless && !high_resolution()) {
+		fprintf(stderr, "bench: no high-resolution timers\n");
+		return 75;
+	}
 	pin(1);
 	printf("stop of a process by a dump, and its fork(): medians of %d, ms%s\n", runs,
 	       thp ? ", huge pages" : "");

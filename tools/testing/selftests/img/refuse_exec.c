@@ -89,6 +89,7 @@ static Elf64_Phdr *load(struct img_image *im)
 #define EHDR	((Elf64_Ehdr *)im->data)
 #define NOTE(type, t)	((struct t *)img_note(im, "IMG", type, 0, NULL))
 #define THREAD	NOTE(NT_IMG_THREAD, img_thread)
+#define SLEEP	NOTE(NT_IMG_SLEEP, img_sleep)
 #define SIGNAL	NOTE(NT_IMG_SIGNAL, img_signal)
 #define MM	NOTE(NT_IMG_MM, img_mm)
 #define VMAS	NOTE(NT_IMG_VMA, img_vmas)
@@ -156,6 +157,13 @@ SET(pdeath_signal, THREAD->pdeath_signal)
 SET(thread_pad, THREAD->pad[0])
 SET(blocked, THREAD->blocked)
 SET(personality, THREAD->personality)
+
+SET(sleep_size, SLEEP->size)
+SET(sleep_nr, SLEEP->nr)
+SET(sleep_flags, SLEEP->flags)
+SET(sleep_left, SLEEP->left_ns)
+SET(mono_ns, HEAD->mono_ns)
+SET(boot_ns, HEAD->boot_ns)
 
 SET(action_size, SIGNAL->action_size)
 SET(nr_actions, SIGNAL->nr_actions)
@@ -406,6 +414,25 @@ static int large_head(struct img_image *im, uint64_t arg)
 	return 0;
 }
 
+/* Go on with this call, as it stands in the registers. */
+static int sleep_in(struct img_image *im, uint64_t nr)
+{
+	SLEEP->nr = nr;
+	SLEEP->flags = IMG_SLEEP_CALL;
+	SLEEP->left_ns = 0;
+	regs(im)->orig_rax = SYS_nanosleep;
+	regs(im)->rax = -516;	/* ERESTART_RESTARTBLOCK */
+	return 0;
+}
+
+static int sleep_for(struct img_image *im, uint64_t ns)
+{
+	sleep_in(im, SYS_nanosleep);
+	SLEEP->flags |= IMG_SLEEP_LIMIT;
+	SLEEP->left_ns = ns;
+	return 0;
+}
+
 /*
  * One errno each
  */
@@ -477,6 +504,9 @@ CASE(unknown_note_type, unknown_note, 0x494d47f0, EOPNOTSUPP);
 CASE(unknown_note_type_to_skip, unknown_note_to_skip, 0x494d47f1, 0);
 CASE(two_threads, set_nr_threads, 2, EOPNOTSUPP);
 CASE(header_area_too_large, large_head, 1UL << 30, E2BIG, .grow = (1UL << 30) + 65536);
+CASE(unknown_sleep_flags, set_sleep_flags, 1ULL << 63, EOPNOTSUPP);
+CASE(monotonic_clock_behind, set_mono_ns, 1ULL << 60, ERANGE);
+CASE(boot_clock_behind, set_boot_ns, 1ULL << 60, ERANGE);
 CASE(mapping_of_a_directory, path_is_directory, 0, EACCES);
 
 static bool logged(int log, const char *path, pid_t *pid)
@@ -865,6 +895,20 @@ static const struct hostile {
 	{ "xstate too long", xstate_size, 64 },
 	{ "general registers too short", prstatus_size, -8ULL },
 	{ "general registers too long", prstatus_size, 64 },
+	/* sleep */
+	{ "sleep of 0 bytes", set_sleep_size, 0 },
+	{ "sleep in write()", sleep_in, SYS_write },
+	{ "sleep in execve()", sleep_in, SYS_execve },
+	{ "sleep in restart_syscall()", sleep_in, SYS_restart_syscall },
+	{ "sleep in no system call", sleep_in, 0xffffffff },
+	{ "sleep in nanosleep()", sleep_in, SYS_nanosleep, true },
+	{ "sleep in none, but with a number", set_sleep_nr, SYS_nanosleep },
+	{ "sleep in none, but for a time", set_sleep_left, 1 },
+	{ "sleep with a limit in none", set_sleep_flags, IMG_SLEEP_LIMIT },
+	{ "sleep of 2^63 ns", sleep_for, 1ULL << 63 },
+	{ "sleep of 2^63-1 ns", sleep_for, ~0ULL >> 1, true },
+	{ "monotonic clock beyond its end", set_mono_ns, -1ULL },
+	{ "boot clock beyond its end", set_boot_ns, -1ULL },
 	/* thread */
 	{ "thread of 0 bytes", set_thread_size, 0 },
 	{ "thread of 2^32-1 bytes", set_thread_size, 0xffffffff },
@@ -983,6 +1027,7 @@ static bool documented(int error)
 	case ENOEXEC: case EBADMSG: case ENODATA: case EPROTONOSUPPORT:
 	case EMEDIUMTYPE: case ENODEV: case ELIBACC: case ENOENT: case ESTALE:
 	case EACCES: case E2BIG: case EPERM: case EOPNOTSUPP: case ENOMEM:
+	case ERANGE:
 	/* what opening a file by a path made up may give */
 	case ENOTDIR: case ELOOP: case ENAMETOOLONG:
 		return true;

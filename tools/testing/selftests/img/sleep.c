@@ -4,12 +4,12 @@
  * EINTR, no early or late wake-up.  What is resumed sleeps in the same call,
  * which ends as it would have: by the event, by the time, by a signal.
  *
- * The time of a relative sleep counts from the resume or from where it was at
- * the dump: both are taken for right.
+ * A relative sleep goes on with what was left of its time at the dump.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
@@ -42,7 +42,7 @@ enum event {
 };
 
 static int ipc_id;
-static bool sleep_long;
+static unsigned int sleep_times = 1;
 static volatile int handled;
 static volatile uint32_t futex_word;
 static uint64_t sleep_ns;
@@ -57,8 +57,7 @@ static struct timespec *after(unsigned int ms, bool absolute)
 	static struct timespec ts;
 	uint64_t ns = ms * IMG_NSEC_PER_MSEC * img_slow();
 
-	if (sleep_long)
-		ns *= 50;
+	ns *= sleep_times;
 	sleep_ns = ns;
 	if (absolute)
 		ns += img_now();
@@ -147,6 +146,11 @@ static long do_pselect_mask(void)
 	return sys(syscall(SYS_pselect6, IMG_FD_EVENT + 1, &set, NULL, NULL, NULL, &mask));
 }
 
+static long do_pselect_timeout(void)
+{
+	return sys(syscall(SYS_pselect6, 0, NULL, NULL, NULL, after(SLEEP_MS, false), NULL));
+}
+
 static long do_epoll_wait(void)
 {
 	struct epoll_event ev;
@@ -168,6 +172,14 @@ static long do_epoll_pwait_mask(void)
 	struct epoll_event ev;
 
 	return sys(syscall(SYS_epoll_pwait, IMG_FD_EPOLL, &ev, 1, -1, &no_signals, 8));
+}
+
+static long do_epoll_pwait2(void)
+{
+	struct epoll_event ev;
+
+	return sys(syscall(SYS_epoll_pwait2, IMG_FD_EPOLL, &ev, 1,
+			   after(SLEEP_MS, false), NULL, 8));
 }
 
 static long do_read(void)
@@ -279,9 +291,11 @@ static const struct sleeper {
 	{ "select", SYS_select, do_select, BY_PIPE, 1 },
 	{ "select_timeout", SYS_select, do_select_timeout, BY_TIME, 0 },
 	{ "pselect_mask", SYS_pselect6, do_pselect_mask, BY_PIPE, 1, true },
+	{ "pselect_timeout", SYS_pselect6, do_pselect_timeout, BY_TIME, 0 },
 	{ "epoll_wait", SYS_epoll_wait, do_epoll_wait, BY_PIPE, 1 },
 	{ "epoll_timeout", SYS_epoll_wait, do_epoll_timeout, BY_TIME, 0 },
 	{ "epoll_pwait_mask", SYS_epoll_pwait, do_epoll_pwait_mask, BY_PIPE, 1, true },
+	{ "epoll_pwait2", SYS_epoll_pwait2, do_epoll_pwait2, BY_TIME, 0 },
 	{ "read", SYS_read, do_read, BY_PIPE, 1 },
 	{ "futex", SYS_futex, do_futex, BY_HANDLER, -EAGAIN },
 	{ "futex_timeout", SYS_futex, do_futex_timeout, BY_TIME, -ETIMEDOUT },
@@ -322,7 +336,8 @@ static void restart_handler(int sig)
 
 /*
  * ARG is "NAME:IPC-ID:FLAG", with the flag 'r' for a handler that lets calls
- * restart, 'l' for a sleep that does not end before the signal.
+ * restart, 'l' for a sleep that does not end before the signal, 'm' for one of
+ * medium length.
  */
 TARGET(sleeper)
 {
@@ -335,7 +350,10 @@ TARGET(sleeper)
 	if (sscanf(arg, "%63[^:]:%d:%c", name, &ipc_id, &flag) < 2)
 		_exit(2);
 	s = find(name);
-	sleep_long = flag == 'l';
+	if (flag == 'l')
+		sleep_times = 50;
+	else if (flag == 'm')
+		sleep_times = 8;
 	if (flag == 'r') {
 		sa.sa_handler = restart_handler;
 		sa.sa_flags = SA_RESTART;
@@ -381,9 +399,11 @@ VARIANT(ppoll_timeout);
 VARIANT(select);
 VARIANT(select_timeout);
 VARIANT(pselect_mask);
+VARIANT(pselect_timeout);
 VARIANT(epoll_wait);
 VARIANT(epoll_timeout);
 VARIANT(epoll_pwait_mask);
+VARIANT(epoll_pwait2);
 VARIANT(read);
 VARIANT(futex);
 VARIANT(futex_timeout);
@@ -617,6 +637,48 @@ TEST_F(asleep, twice)
 	EXPECT_EQ(self->s->result, o.ret);
 }
 
+static uint64_t half_slack(void)
+{
+	return 500 * IMG_NSEC_PER_MSEC * img_slow();
+}
+
+/*
+ * What is left of a sleep is slept, in each generation: the time until its end,
+ * without the times that the process was away, is what the program asked for.
+ */
+TEST_F(asleep, left)
+{
+	uint64_t least = 0, most = 0;
+	struct outcome o;
+	int i;
+
+	if (img_nodump())
+		SKIP(return, "needs a resume");
+	if (self->s->event != BY_TIME || strstr(variant->name, "absolute"))
+		SKIP(return, "no relative time");
+	strcat(self->arg, "m");
+	ASSERT_EQ(0, start(&self->p, self));
+	for (i = 0; i < 2; i++) {
+		uint64_t before, after;
+
+		img_msleep(700 * img_slow());
+		before = img_now();
+		ASSERT_EQ(0, img_dump(&self->p));
+		after = img_now();
+		img_kill(&self->p);
+		img_msleep(900 * img_slow());
+		least += img_now() - after;
+		ASSERT_EQ(0, img_resume_as(&self->p, NULL));
+		ASSERT_EQ(0, img_wait_syscall(self->p.pid, self->s->nr));
+		most += img_now() - before;
+	}
+	ASSERT_EQ(0, outcome(&self->p, &o));
+	EXPECT_EQ(self->s->result, o.ret);
+	EXPECT_EQ(0, o.handled);
+	EXPECT_LE(o.asked + least - 2 * IMG_NSEC_PER_MSEC, o.took);
+	EXPECT_GE(o.asked + most + half_slack(), o.took);
+}
+
 /* Calls that go on after a handler with SA_RESTART. */
 FIXTURE(restarting) {
 };
@@ -664,8 +726,7 @@ TEST_F(restarting, handler)
 
 /*
  * After a stop, a sleep is no longer the call that was made but
- * restart_syscall(2), whose arguments are in the kernel.  A dump may refuse
- * that; it may not turn it into an error that no program expects.
+ * restart_syscall(2), which goes on with what the kernel kept of it.
  */
 FIXTURE(interrupted) {
 };
@@ -708,14 +769,69 @@ FIXTURE_VARIANT_ADD(interrupted, futex_continued) {
 	.name = "futex_timeout", .result = -ETIMEDOUT,
 };
 
+/* Once more stopped and continued on the way if @times says so. */
+static int stop_and_continue(struct img_proc *p, int times)
+{
+	int ret = 0;
+
+	while (!ret && times--) {
+		ret = sys(kill(p->pid, SIGSTOP)) ?: img_wait_state(p->pid, "T");
+		if (!ret)
+			ret = sys(kill(p->pid, SIGCONT)) ?: img_wait_state(p->pid, "S");
+	}
+	return ret;
+}
+
 TEST_F(interrupted, resumed)
+{
+	uint64_t before, after, least, most;
+	struct outcome o;
+	struct img_proc p;
+	char arg[64];
+
+	snprintf(arg, sizeof(arg), "%s:0:m", variant->name);
+	ASSERT_EQ(0, img_start(&p, "sleeper", 's', arg, NULL));
+	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, find(variant->name)->nr));
+	img_msleep(700 * img_slow());
+	if (variant->stopped) {
+		ASSERT_EQ(0, kill(p.pid, SIGSTOP));
+		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
+	} else {
+		ASSERT_EQ(0, stop_and_continue(&p, 1));
+	}
+	before = img_now();
+	ASSERT_EQ(0, img_dump(&p));
+	after = img_now();
+	img_kill(&p);
+	img_msleep(900 * img_slow());
+	least = img_now() - after;
+	ASSERT_EQ(0, img_resume_as(&p, NULL));
+	if (variant->stopped) {
+		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
+		ASSERT_EQ(0, kill(p.pid, SIGCONT));
+		ASSERT_EQ(0, img_wait_state(p.pid, "S"));
+	} else {
+		ASSERT_EQ(0, img_wait_syscall(p.pid, find(variant->name)->nr));
+		ASSERT_EQ(0, stop_and_continue(&p, 2));
+	}
+	most = img_now() - before;
+	ASSERT_EQ(0, outcome(&p, &o));
+	EXPECT_EQ(variant->result, o.ret);
+	if (img_nodump())
+		return;
+	EXPECT_LE(o.asked + least - 2 * IMG_NSEC_PER_MSEC, o.took);
+	EXPECT_GE(o.asked + most + half_slack(), o.took);
+}
+
+/* A handler ends what was stopped, and then dumped, with EINTR. */
+TEST_F(interrupted, handler)
 {
 	struct outcome o;
 	struct img_proc p;
 	char arg[64];
-	int ret;
 
-	snprintf(arg, sizeof(arg), "%s:0:", variant->name);
+	snprintf(arg, sizeof(arg), "%s:0:l", variant->name);
 	ASSERT_EQ(0, img_start(&p, "sleeper", 's', arg, NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, find(variant->name)->nr));
@@ -725,23 +841,97 @@ TEST_F(interrupted, resumed)
 		ASSERT_EQ(0, kill(p.pid, SIGCONT));
 		ASSERT_EQ(0, img_wait_state(p.pid, "S"));
 	}
-	ret = img_nodump() ? 0 : img_dump_to(p.pid, p.image);
-	if (ret == -EOPNOTSUPP) {
-		kill(p.pid, SIGCONT);
-		ASSERT_EQ(0, outcome(&p, &o));
-		EXPECT_EQ(variant->result, o.ret);
-		return;
-	}
-	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, img_dump(&p));
 	img_kill(&p);
 	ASSERT_EQ(0, img_resume_as(&p, NULL));
-	if (variant->stopped) {
-		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
+	ASSERT_EQ(0, kill(p.pid, SIGUSR1));
+	if (variant->stopped)
 		ASSERT_EQ(0, kill(p.pid, SIGCONT));
-	}
 	ASSERT_EQ(0, outcome(&p, &o));
-	EXPECT_EQ(variant->result, o.ret);
+	EXPECT_EQ(-EINTR, o.ret);
+	EXPECT_EQ(1, o.handled);
+}
+
+/*
+ * CLOCK_MONOTONIC and CLOCK_BOOTTIME do not go back for a resumed process.  A
+ * time namespace stands for another machine, or for a reboot.
+ */
+static int shift_clocks(void *data)
+{
+	char text[100];
+	int ret;
+
+	if (unshare(CLONE_NEWTIME))
+		return -errno;
+	snprintf(text, sizeof(text), "monotonic %d 0\nboottime %d 0\n",
+		 *(int *)data, *(int *)data);
+	ret = img_write_str("/proc/self/timens_offsets", text);
+	if (ret)
+		printf("# timens_offsets: %d\n", ret);
+	return ret;
+}
+
+TEST(clocks_ahead)
+{
+	int hour = 3600;
+	struct img_launch how = { .prepare = shift_clocks, .data = &hour };
+	struct outcome o;
+	struct img_proc p;
+
+	if (geteuid() || img_nodump())
+		SKIP(return, "not root, or no dump");
+	/* Half a minute is over at once; what is relative is as before. */
+	ASSERT_EQ(0, img_start(&p, "sleeper", 's', "clock_absolute:0:l", NULL));
+	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, outcome(&p, &o));
+	EXPECT_EQ(0, o.ret);
+	EXPECT_LE(3600 * IMG_NSEC_PER_SEC, o.took);
+
+	ASSERT_EQ(0, img_start(&p, "sleeper", 's', "clock_relative:0:m", NULL));
+	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
+	img_msleep(500 * img_slow());
+	EXPECT_EQ(SYS_clock_nanosleep, img_syscall(p.pid));
+	ASSERT_EQ(0, outcome(&p, &o));
+	EXPECT_EQ(0, o.ret);
+	EXPECT_LE(3600 * IMG_NSEC_PER_SEC + o.asked, o.took);
+	EXPECT_GE(3600 * IMG_NSEC_PER_SEC + o.asked + 2 * slack(), o.took);
+}
+
+TEST(clocks_behind)
+{
+	int hour = 3600;
+	struct img_launch how = { .prepare = shift_clocks, .data = &hour };
+	struct img_proc p;
+	struct outcome o;
+	pid_t pid;
+	int log;
+
+	if (geteuid() || img_nodump())
+		SKIP(return, "not root, or no dump");
+	ASSERT_EQ(0, img_start(&p, "sleeper", 's', "clock_absolute:0:", &how));
+	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	log = img_log_open();
+	EXPECT_EQ(-ERANGE, img_try_exec(p.image, NULL, &pid));
+	EXPECT_TRUE(img_log_has(log, p.image, "--monotonic 36"));
+	close(log);
+	/* With the offset of the original, it sleeps as long as it had left. */
+	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, outcome(&p, &o));
+	EXPECT_EQ(0, o.ret);
 	EXPECT_LE(o.asked - IMG_NSEC_PER_MSEC, o.took);
+	EXPECT_GE(o.asked + 2 * slack(), o.took);
 }
 
 /* wait4(): the live process gets its child, the resumed one has none. */
