@@ -547,34 +547,6 @@ static int img_read_head(struct img_load *l, const struct elf_phdr *phdr)
 	return 0;
 }
 
-/* Of our own notes, only those with an odd type may be unknown. */
-static int img_check_types(struct img_load *l)
-{
-	unsigned int i;
-
-	for (i = 0; i < l->nr_notes; i++) {
-		if (strcmp(l->notes[i].name, IMG_NOTE_NAME) || (l->notes[i].type & 1))
-			continue;
-		switch (l->notes[i].type) {
-		case NT_IMG_HEADER:
-			if (!i)
-				break;
-			return img_load_refuse(l, -EBADMSG, "two header notes");
-		case NT_IMG_THREAD:
-		case NT_IMG_SIGNAL:
-		case NT_IMG_MM:
-		case NT_IMG_VMA:
-		case NT_IMG_FILE:
-		case NT_IMG_ARCH:
-			break;
-		default:
-			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
-					       l->notes[i].type);
-		}
-	}
-	return 0;
-}
-
 /**
  * img_image_parse() - read headers and notes, check that they are whole
  * @l: the image; @l->file and @l->name are set
@@ -616,8 +588,6 @@ int img_image_parse(struct img_load *l, const char *buf)
 		err = img_parse_elf(l, l->head, &phnum);
 	if (!err)
 		err = img_parse_notes(l, phdr);
-	if (!err)
-		err = img_check_types(l);
 	if (!err)
 		err = img_parse_loads(l, l->head + sizeof(*elf), phnum);
 	return err;

@@ -107,6 +107,38 @@ static int img_part_present(struct img_load *l, const struct img_part *part)
 			       part->name);
 }
 
+static bool img_note_known(u32 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		if (img_parts[i]->note == type)
+			return true;
+	}
+	return false;
+}
+
+/* Of our own notes, only those with an odd type may be unknown. */
+static int img_check_types(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_notes; i++) {
+		const struct img_note *note = &l->notes[i];
+
+		if (strcmp(note->name, IMG_NOTE_NAME) || (note->type & 1))
+			continue;
+		if (note->type == NT_IMG_HEADER) {
+			if (i)
+				return img_load_refuse(l, -EBADMSG, "two header notes");
+		} else if (!img_note_known(note->type)) {
+			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
+					       note->type);
+		}
+	}
+	return 0;
+}
+
 /**
  * img_parts_check() - can every part of the image be restored here?
  * @l: the image
@@ -119,6 +151,9 @@ int img_parts_check(struct img_load *l)
 	unsigned int i;
 	int err;
 
+	err = img_check_types(l);
+	if (err)
+		return err;
 	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
 		const struct img_part *part = img_parts[i];
 
