@@ -162,6 +162,34 @@ static unsigned int img_which_nanosleep(const unsigned long *args)
 }
 
 /*
+ * A thread that sleeps in restart_syscall(2).  Only futex_wait_restart() forgets
+ * about itself before it sleeps.
+ */
+static void img_sleep_of_restart(struct img_dump *d, struct img_sleep *s)
+{
+	unsigned long args[6];
+	ktime_t left;
+
+	d->result = -ERESTART_RESTARTBLOCK;
+	if (d->task->restart_block.fn != do_no_restart_syscall)
+		return;
+	img_sleep_set(s, __NR_futex);
+	syscall_get_arguments(d->task, task_pt_regs(d->task), args);
+	if (img_call_relative(__NR_futex, args) && hrtimer_sleep_left(d->task, &left))
+		img_sleep_left(s, left);
+}
+
+static void img_sleep_of_poll(struct restart_block *block, struct img_sleep *s,
+			      unsigned int nr)
+{
+	ktime_t end = ktime_set(block->poll.tv_sec, block->poll.tv_nsec);
+
+	img_sleep_set(s, nr);
+	if (block->poll.has_timeout)
+		img_sleep_left(s, ktime_sub(end, ktime_get()));
+}
+
+/*
  * What restart_syscall(2) would go on with, whether the thread is about to call
  * it or not.  Returns false if that cannot be carried.
  */
@@ -170,10 +198,10 @@ static bool img_sleep_of_block(struct task_struct *t, struct img_sleep *s)
 	struct restart_block *block = &t->restart_block;
 	unsigned long args[6];
 
-	if (block->fn == do_no_restart_syscall)
-		return true;
 	syscall_get_arguments(t, task_pt_regs(t), args);
-	if (block->fn == hrtimer_nanosleep_restart) {
+	if (block->fn == do_no_restart_syscall) {
+		return true;
+	} else if (block->fn == hrtimer_nanosleep_restart) {
 		img_sleep_set(s, img_which_nanosleep(args));
 		img_sleep_left(s, ktime_sub(block->nanosleep.expires,
 					    img_clock_now(block->nanosleep.clockid)));
@@ -183,18 +211,10 @@ static bool img_sleep_of_block(struct task_struct *t, struct img_sleep *s)
 			img_sleep_left(s, ktime_sub(block->futex.time, ktime_get()));
 #ifdef __NR_poll
 	} else if (block->fn == do_restart_poll) {
-		img_sleep_set(s, __NR_poll);
-		if (block->poll.has_timeout)
-			img_sleep_left(s, ktime_sub(ktime_set(block->poll.tv_sec,
-							      block->poll.tv_nsec),
-						    ktime_get()));
+		img_sleep_of_poll(block, s, __NR_poll);
 #endif
 	} else if (block->fn == img_sleep_restart) {
-		img_sleep_set(s, block->poll.nfds);
-		if (block->poll.has_timeout)
-			img_sleep_left(s, ktime_sub(ktime_set(block->poll.tv_sec,
-							      block->poll.tv_nsec),
-						    ktime_get()));
+		img_sleep_of_poll(block, s, block->poll.nfds);
 	} else {
 		return false;
 	}
@@ -231,7 +251,7 @@ static int img_sleep_hold(struct img_dump *d)
 		img_sleep_of_call(d, &s, nr);
 	} else {
 		if (asleep)
-			d->result = -ERESTART_RESTARTBLOCK;
+			img_sleep_of_restart(d, &s);
 		if (!img_sleep_of_block(d->task, &s) &&
 		    img_sleep_restarts(d->task, regs, nr))
 			return img_dump_refuse(d, -EOPNOTSUPP,

@@ -844,6 +844,8 @@ TEST_F(interrupted, handler)
 	ASSERT_EQ(0, img_dump(&p));
 	img_kill(&p);
 	ASSERT_EQ(0, img_resume_as(&p, NULL));
+	if (variant->stopped)
+		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
 	ASSERT_EQ(0, kill(p.pid, SIGUSR1));
 	if (variant->stopped)
 		ASSERT_EQ(0, kill(p.pid, SIGCONT));
