@@ -353,7 +353,7 @@ TARGET(sleeper)
 	if (flag == 'l')
 		sleep_times = 50;
 	else if (flag == 'm')
-		sleep_times = 8;
+		sleep_times = 5;
 	if (flag == 'r') {
 		sa.sa_handler = restart_handler;
 		sa.sa_flags = SA_RESTART;
@@ -637,9 +637,10 @@ TEST_F(asleep, twice)
 	EXPECT_EQ(self->s->result, o.ret);
 }
 
+/* Less than what is slept before a dump. */
 static uint64_t half_slack(void)
 {
-	return 500 * IMG_NSEC_PER_MSEC * img_slow();
+	return 350 * IMG_NSEC_PER_MSEC * img_slow();
 }
 
 /*
@@ -661,12 +662,12 @@ TEST_F(asleep, left)
 	for (i = 0; i < 2; i++) {
 		uint64_t before, after;
 
-		img_msleep(700 * img_slow());
+		img_msleep(400 * img_slow());
 		before = img_now();
 		ASSERT_EQ(0, img_dump(&self->p));
 		after = img_now();
 		img_kill(&self->p);
-		img_msleep(900 * img_slow());
+		img_msleep(500 * img_slow());
 		least += img_now() - after;
 		ASSERT_EQ(0, img_resume_as(&self->p, NULL));
 		ASSERT_EQ(0, img_wait_syscall(self->p.pid, self->s->nr));
@@ -793,7 +794,7 @@ TEST_F(interrupted, resumed)
 	ASSERT_EQ(0, img_start(&p, "sleeper", 's', arg, NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, find(variant->name)->nr));
-	img_msleep(700 * img_slow());
+	img_msleep(400 * img_slow());
 	if (variant->stopped) {
 		ASSERT_EQ(0, kill(p.pid, SIGSTOP));
 		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
@@ -804,7 +805,7 @@ TEST_F(interrupted, resumed)
 	ASSERT_EQ(0, img_dump(&p));
 	after = img_now();
 	img_kill(&p);
-	img_msleep(900 * img_slow());
+	img_msleep(500 * img_slow());
 	least = img_now() - after;
 	ASSERT_EQ(0, img_resume_as(&p, NULL));
 	if (variant->stopped) {
