@@ -10,9 +10,11 @@
 #include <linux/elf.h>
 #include <linux/elfcore.h>
 #include <linux/fs.h>
+#include <linux/signal_types.h>
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
+struct img_timer_ref;
 struct linux_binprm;
 struct mm_struct;
 struct task_struct;
@@ -46,6 +48,50 @@ struct img_run {
 };
 
 /**
+ * struct itimer_state - an interval timer
+ * @left: ns until it expires, 0: disarmed
+ * @interval: ns, 0: once
+ * @waits: ITIMER_REAL, not running until SIGALRM is taken
+ */
+struct itimer_state {
+	u64	left;
+	u64	interval;
+	bool	waits;
+};
+
+/**
+ * struct posix_timer_state - struct img_timer in the machine's byte order
+ * @id: the timer
+ * @clock: as timer_create(2) takes it
+ * @flags: IMG_TIMER_*
+ * @notify: SIGEV_*
+ * @signo: sigev_signo
+ * @value: sigev_value
+ * @tid: of the thread with SIGEV_THREAD_ID, -1: not of this process
+ * @clock_tid: whose CPU time it counts, -1: not of this process
+ * @expires: ns left or a time of the clock
+ * @interval: ns
+ * @overrun: intervals since the signal was sent, less one
+ * @overrun_last: what timer_getoverrun(2) returns
+ * @sig_overrun: of the pending signal
+ */
+struct posix_timer_state {
+	int		id;
+	clockid_t	clock;
+	u32		flags;
+	int		notify;
+	int		signo;
+	sigval_t	value;
+	pid_t		tid;
+	pid_t		clock_tid;
+	s64		expires;
+	s64		interval;
+	s64		overrun;
+	s64		overrun_last;
+	int		sig_overrun;
+};
+
+/**
  * struct img_dump - an image that is being made, and then read
  * @task: the target; valid during hold() and save()
  * @mm: the copy-on-write snapshot; the target's own mm during hold()
@@ -57,6 +103,7 @@ struct img_run {
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
+ * @itimers: as they were when the pending signals were taken, by ITIMER_*
  * @runs: pages in the image, sorted by address and by position
  * @nr_runs: how many
  * @head: headers and notes as a reader gets them
@@ -74,6 +121,7 @@ struct img_dump {
 	struct img_buf		files;
 	struct img_buf		fds;
 	size_t			psinfo;
+	struct itimer_state	itimers[3];
 	struct img_run		*runs;
 	size_t			nr_runs;
 	struct img_buf		head;
@@ -114,6 +162,8 @@ struct img_note {
  * @vmas: mappings, in the machine's byte order, sorted by address
  * @nr_vmas: how many
  * @exe: the executable, one of @files, its writers kept out
+ * @timers: POSIX timers sorted by ID, private to timer.c
+ * @nr_timers: how many
  * @per_clear: personality bits that this exec must not leave set
  * @secureexec: the image is set-user-ID or the like and gained privileges
  */
@@ -135,6 +185,8 @@ struct img_load {
 	struct img_mapping	*vmas;
 	unsigned int		nr_vmas;
 	struct file		*exe;
+	struct img_timer_ref	*timers;
+	u32			nr_timers;
 	unsigned int		per_clear;
 	bool			secureexec;
 };
@@ -218,6 +270,7 @@ extern const struct img_part img_part_signal;
 extern const struct img_part img_part_sleep;
 extern const struct img_part img_part_thread;
 extern const struct img_part img_part_timer;
+extern const struct img_part img_part_timer_run;
 extern const struct img_part img_part_vma;
 
 /* snapshot.c: the read side's way in */
@@ -258,6 +311,23 @@ const char *img_note_string(const struct img_note *note, u32 off);
 /* file.c: the files that a process maps or executes */
 int img_file_index(struct img_dump *d, struct file *file, u32 *index);
 int img_file_get(struct img_load *l, u32 index, struct file **file);
+
+/* signal.c: is there room for @nr more timers and pending signals? */
+bool img_signal_room_for(u64 nr);
+
+/* timer.c: the pending signals of POSIX timers */
+int img_timer_check_signal(struct img_load *l, const kernel_siginfo_t *info);
+int img_timer_send(struct img_load *l, int id);
+
+/* kernel/time/itimer.c */
+void itimer_save(struct task_struct *tsk, struct itimer_state *s);
+void itimer_resume(int which, const struct itimer_state *s);
+
+/* kernel/time/posix-timers.c */
+int posix_timer_save(struct task_struct *task, int id, struct posix_timer_state *s);
+int posix_timer_resume(const struct posix_timer_state *s);
+int posix_timer_resume_time(const struct posix_timer_state *s);
+int posix_timer_resume_signal(const struct posix_timer_state *s);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);

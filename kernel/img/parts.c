@@ -6,7 +6,8 @@
  * registers, which have its result, and files before what refers to
  * them; checking needs files before mappings before pages; the executable is
  * replaced before anything is mapped; on the way to user mode registers come
- * before what the kernel does with them.
+ * before what the kernel does with them.  Timers are there before the pending
+ * signals that they sent, and run after them.
  */
 #include <linux/img.h>
 
@@ -14,8 +15,9 @@ static const struct img_part *const img_parts[] = {
 	&img_part_sleep,
 	&img_part_regs,
 	&img_part_thread,
-	&img_part_signal,
 	&img_part_timer,
+	&img_part_signal,
+	&img_part_timer_run,
 	&img_part_psinfo,
 	&img_part_arch,
 	&img_part_file,

@@ -23,6 +23,18 @@ static u32 img_count_pending(struct sigpending *pending)
 	return n;
 }
 
+static void img_copy_siginfo(struct img_siginfo *to, const struct sigqueue *q)
+{
+	kernel_siginfo_t info = q->info;
+
+	/* Of a timer that was deleted the entry is as that of any signal. */
+	if (q->flags & SIGQUEUE_PREALLOC) {
+		to->flags = cpu_to_le64(IMG_SIGINFO_TIMER);
+		info.si_sys_private = 0;
+	}
+	memcpy(to->info, &info, sizeof(info));
+}
+
 /*
  * Copy one queue.  A signal that is pending without a queue entry was sent
  * when there was no memory for one: it has no more to tell than its number.
@@ -38,7 +50,7 @@ static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, 
 	list_for_each_entry(q, &pending->list, list) {
 		sigdelset(&bare, q->info.si_signo);
 		if (n < max && !sig_kernel_only(q->info.si_signo))
-			memcpy(to[n++].info, &q->info, sizeof(q->info));
+			img_copy_siginfo(&to[n++], q);
 	}
 	for (sig = 1; sig <= _NSIG; sig++) {
 		kernel_siginfo_t info;
@@ -100,8 +112,9 @@ static int img_signal_room(struct task_struct *t, struct img_signal_copy *c)
 }
 
 /* -EAGAIN: more signals came in since the room was made. */
-static int img_signal_copy(struct task_struct *t, struct img_signal_copy *c)
+static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 {
+	struct task_struct *t = d->task;
 	unsigned long flags;
 	int err = 0;
 
@@ -116,6 +129,9 @@ static int img_signal_copy(struct task_struct *t, struct img_signal_copy *c)
 						c->max);
 		c->nr_private = img_copy_pending(&t->pending, c->infos + c->nr_shared,
 						 c->max - c->nr_shared);
+		/* Either a timer has sent its signal or it is yet to do so. */
+		memset(d->itimers, 0, sizeof(d->itimers));
+		itimer_save(t, d->itimers);
 	}
 	unlock_task_sighand(t, &flags);
 	return err;
@@ -158,7 +174,7 @@ static int img_signal_hold(struct img_dump *d)
 		return -ENOMEM;
 	err = img_signal_room(d->task, c);
 	if (!err)
-		err = img_signal_copy(d->task, c);
+		err = img_signal_copy(d, c);
 	if (!err)
 		err = img_signal_note(d, c);
 	kvfree(c->infos);
@@ -207,32 +223,83 @@ static void img_get_action(const struct img_signal *sg, const void *actions, int
 	ka->sa.sa_mask.sig[0] = le64_to_cpu(sa.mask);
 }
 
-/* As copy_siginfo_from_user(): what does not fit must be zero. */
+/*
+ * As copy_siginfo_from_user(): what does not fit must be zero.  @timer: it is
+ * the signal of a POSIX timer.
+ */
 static int img_get_siginfo(const struct img_signal *sg, const void *infos, u32 i,
-			   kernel_siginfo_t *info)
+			   kernel_siginfo_t *info, bool *timer)
 {
-	const void *raw = infos + (size_t)i * le32_to_cpu(sg->pending_size);
+	struct img_siginfo raw;
 
-	if (memchr_inv(raw + sizeof(*info), 0, sizeof(struct img_siginfo) - sizeof(*info)))
+	memcpy(&raw, infos + (size_t)i * le32_to_cpu(sg->pending_size), sizeof(raw));
+	if (memchr_inv(raw.info + sizeof(*info), 0, sizeof(raw.info) - sizeof(*info)))
 		return -EBADMSG;
-	memcpy(info, raw, sizeof(*info));
+	if (le64_to_cpu(raw.flags) & ~IMG_SIGINFO_TIMER)
+		return -EOPNOTSUPP;
+	memcpy(info, raw.info, sizeof(*info));
+	*timer = raw.flags;
 	if (info->si_signo < 1 || !valid_signal(info->si_signo) ||
 	    sig_kernel_only(info->si_signo))
 		return -EBADMSG;
 	return 0;
 }
 
-/* By all processes of this user. */
-static u64 img_signals_queued(void)
+/**
+ * img_signal_room_for() - does RLIMIT_SIGPENDING allow more to be queued?
+ * @nr: timers, which have one entry each, and other pending signals
+ *
+ * What counts are those of all processes of this user.  The launcher's own
+ * timers will be gone.
+ *
+ * Context: on exec, before the point of no return.
+ * Return: true if there is room.
+ */
+bool img_signal_room_for(u64 nr)
 {
-	return max(get_rlimit_value(current_ucounts(), UCOUNT_RLIMIT_SIGPENDING), 0L);
+	long queued = get_rlimit_value(current_ucounts(), UCOUNT_RLIMIT_SIGPENDING);
+	struct k_itimer *timr;
+	unsigned long flags;
+
+	if (lock_task_sighand(current, &flags)) {
+		hlist_for_each_entry(timr, &current->signal->posix_timers, list)
+			queued--;
+		unlock_task_sighand(current, &flags);
+	}
+	return !nr || nr + max(queued, 0L) <= rlimit(RLIMIT_SIGPENDING);
+}
+
+static int img_check_pending(struct img_load *l, const struct img_signal *sg,
+			     const void *infos)
+{
+	u32 i, n = le32_to_cpu(sg->nr_shared) + le32_to_cpu(sg->nr_private), sent = 0;
+	kernel_siginfo_t info;
+	bool timer;
+	int err;
+
+	/* Some may be of timers: at least as many entries as these. */
+	if (!img_signal_room_for(n))
+		return img_load_refuse(l, -EAGAIN, "%u pending signals are over the limit", n);
+	for (i = 0; i < n; i++) {
+		err = img_get_siginfo(sg, infos, i, &info, &timer);
+		if (!err && timer) {
+			err = img_timer_check_signal(l, &info);
+			sent++;
+		}
+		if (err)
+			return img_load_refuse(l, err, "bad pending signal");
+	}
+	if (n > sent && !img_signal_room_for((u64)n - sent + l->nr_timers))
+		return img_load_refuse(l, -EAGAIN,
+				       "%u pending signals and %u timers are over the limit",
+				       n - sent, l->nr_timers);
+	return 0;
 }
 
 static int img_signal_check(struct img_load *l)
 {
 	const void *actions, *infos;
 	struct img_signal sg;
-	u32 i, n;
 	int sig, err;
 
 	err = img_signal_find(l, &sg, &actions, &infos);
@@ -248,32 +315,39 @@ static int img_signal_check(struct img_load *l)
 			return img_load_refuse(l, -EOPNOTSUPP, "unknown flags %lx of signal %d",
 					       ka.sa.sa_flags, sig);
 	}
-	n = le32_to_cpu(sg.nr_shared) + le32_to_cpu(sg.nr_private);
-	if (n && n + img_signals_queued() > rlimit(RLIMIT_SIGPENDING))
-		return img_load_refuse(l, -EAGAIN, "%u pending signals are over the limit", n);
-	for (i = 0; i < n; i++) {
-		kernel_siginfo_t info;
+	return img_check_pending(l, &sg, infos);
+}
 
-		if (img_get_siginfo(&sg, infos, i, &info))
-			return img_load_refuse(l, -EBADMSG, "bad pending signal");
+/* Those that POSIX timers have sent. */
+static void img_add_timer_signals(struct sigpending *pending, sigset_t *mask)
+{
+	struct sigqueue *q;
+
+	list_for_each_entry(q, &pending->list, list) {
+		if (q->info.si_code == SI_TIMER)
+			sigaddset(mask, q->info.si_signo);
 	}
-	return 0;
 }
 
 /*
- * What the launcher had set aside is not for the program that it becomes.
- * Ignoring a signal is how POSIX discards one that is pending.
+ * What the launcher had set aside is not for the program that it becomes, nor
+ * is what its timers have sent.  Ignoring a signal is how POSIX discards one
+ * that is pending.
  */
 static void img_signal_discard(void)
 {
 	unsigned long flags;
-	sigset_t pending;
+	sigset_t pending, mask;
 	int sig;
 
 	if (!lock_task_sighand(current, &flags))
 		return;
 	sigorsets(&pending, &current->pending.signal, &current->signal->shared_pending.signal);
-	sigandsets(&pending, &pending, &current->blocked);
+	siginitset(&mask, sigmask(SIGALRM) | sigmask(SIGVTALRM) | sigmask(SIGPROF));
+	sigorsets(&mask, &mask, &current->blocked);
+	img_add_timer_signals(&current->pending, &mask);
+	img_add_timer_signals(&current->signal->shared_pending, &mask);
+	sigandsets(&pending, &pending, &mask);
 	unlock_task_sighand(current, &flags);
 	for (sig = 1; sig <= _NSIG; sig++) {
 		struct k_sigaction ka = { .sa.sa_handler = SIG_IGN };
@@ -320,9 +394,12 @@ static int img_signal_finish(struct img_load *l)
 	n = shared + le32_to_cpu(sg.nr_private);
 	for (i = 0; !err && i < n; i++) {
 		kernel_siginfo_t info;
+		bool timer;
 
-		err = img_get_siginfo(&sg, infos, i, &info);
-		if (!err)
+		err = img_get_siginfo(&sg, infos, i, &info, &timer);
+		if (!err && timer)
+			err = img_timer_send(l, info.si_tid);
+		else if (!err)
 			err = do_send_sig_info(info.si_signo, &info, current,
 					       i < shared ? PIDTYPE_TGID : PIDTYPE_PID);
 	}

@@ -51,6 +51,7 @@
 #define NT_IMG_VMA		0x494d470a	/* struct img_vmas */
 #define NT_IMG_FILE		0x494d470c	/* struct img_files */
 #define NT_IMG_ARCH		0x494d470e	/* struct img_arch_<machine> */
+#define NT_IMG_TIMERS		0x494d4710	/* struct img_timers */
 #define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
 
@@ -141,9 +142,16 @@ struct img_sigaction {
 	__le64	mask;			/* bit N-1 is signal N */
 };
 
-/* One pending signal: a siginfo_t as the machine's ABI lays it out. */
+/* img_siginfo.flags */
+#define IMG_SIGINFO_TIMER	(1ULL << 0)	/* sent by POSIX timer si_tid, which still exists */
+
+/*
+ * One pending signal: a siginfo_t as the machine's ABI lays it out.  No two
+ * are of the same timer.
+ */
 struct img_siginfo {
 	__u8	info[128];
+	__le64	flags;			/* IMG_SIGINFO_* */
 };
 
 /*
@@ -161,6 +169,60 @@ struct img_signal {
 	__le32	nr_shared;
 	__le32	nr_private;
 	__le32	pending_off;
+};
+
+/* img_itimer.flags */
+#define IMG_ITIMER_WAITS	(1ULL << 0)	/* not running until SIGALRM is taken */
+
+/*
+ * An interval timer.  With IMG_ITIMER_WAITS, which only ITIMER_REAL can have,
+ * @left is when the interval after the expiry ends.
+ */
+struct img_itimer {
+	__le64	flags;			/* IMG_ITIMER_* */
+	__le64	left;			/* ns until it expires, 0: disarmed */
+	__le64	interval;		/* ns, 0: once */
+};
+
+/* img_timer.flags */
+#define IMG_TIMER_ARMED		(1U << 0)	/* runs */
+#define IMG_TIMER_WAITS		(1U << 1)	/* not running until its signal is taken */
+#define IMG_TIMER_PENDING	(1U << 2)	/* its signal is pending */
+#define IMG_TIMER_ABSTIME	(1U << 3)	/* expires is a time of the clock */
+
+/*
+ * A POSIX timer.  @expires is how long it is to run, or the time when it
+ * expires if the clock is one that is set: then it goes off at that time, also
+ * if that has passed.  In @clock and @tid, process and thread have the IDs by
+ * which the process knew them; only its own are allowed.
+ */
+struct img_timer {
+	__le32	id;			/* below 2^31 */
+	__le32	clock;			/* CLOCK_*, or negative: CPU time, see above */
+	__le64	flags;			/* IMG_TIMER_* */
+	__le64	expires;		/* ns, 0: neither armed nor waiting */
+	__le64	interval;		/* ns, 0: once */
+	__le64	overrun;		/* signed: -1 and one for each interval since */
+	__le64	overrun_last;		/* signed: what timer_getoverrun(2) returns */
+	__le64	value;			/* sigev_value */
+	__le32	notify;			/* SIGEV_* */
+	__le32	signo;			/* anything with SIGEV_NONE */
+	__le32	tid;			/* with SIGEV_THREAD_ID, else 0 */
+	__le32	sig_overrun;		/* of the pending signal */
+};
+
+/*
+ * The timers of the process: @nr struct img_timer at @timers_off, the latest
+ * one first.  No two have the same ID.
+ */
+struct img_timers {
+	__le32	size;
+	__le32	timer_size;		/* bytes of one struct img_timer */
+	__le32	nr;
+	__le32	timers_off;		/* from the beginning of the descriptor */
+	struct img_itimer itimers[3];	/* ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF */
+	__le32	next_id;		/* given to the next timer, if free; below 2^31 */
+	__le32	pad;
 };
 
 /* img_mm.flags */

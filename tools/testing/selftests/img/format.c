@@ -221,6 +221,7 @@ NOTE(mm, "IMG", NT_IMG_MM, sizeof(struct img_mm));
 NOTE(vma, "IMG", NT_IMG_VMA, sizeof(struct img_vmas) + 5 * sizeof(struct img_vma));
 NOTE(file, "IMG", NT_IMG_FILE, sizeof(struct img_files) + sizeof(struct img_file));
 NOTE(arch, "IMG", NT_IMG_ARCH, sizeof(struct img_arch_x86));
+NOTE(timers, "IMG", NT_IMG_TIMERS, sizeof(struct img_timers));
 NOTE(fd, "IMG", NT_IMG_FD, sizeof(struct img_fds) + 7 * sizeof(struct img_fd));
 NOTE(prstatus, "CORE", NT_PRSTATUS, sizeof(struct elf_prstatus));
 NOTE(prpsinfo, "CORE", NT_PRPSINFO, sizeof(struct elf_prpsinfo));

@@ -23,8 +23,6 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
 
 #include "img_test.h"
 
@@ -328,50 +326,38 @@ TARGET(syscall_dispatch)
 	img_freeze();
 }
 
-TARGET(posix_timer)
+/* On the CPU time of somebody else. */
+TARGET(posix_timer_of_parent)
 {
-	struct itimerspec its = { .it_value.tv_sec = 3600 }, now;
-	timer_t t;
+	int clock = ~getppid() << 3 | 2, id;
 
-	MUST(timer_create(CLOCK_MONOTONIC, NULL, &t));
-	MUST(timer_settime(t, 0, &its, NULL));
+	MUST(syscall(SYS_timer_create, clock, NULL, &id));
 	img_freeze();
-	MUST(timer_gettime(t, &now));
-	CHECK(now.it_value.tv_sec > 3000);
+	MUST(syscall(SYS_timer_delete, id));
 }
 
-TARGET(posix_timer_disarmed)
+static void *make_timer(void *arg)
 {
-	timer_t t;
+	struct sigevent ev = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = SIGRTMIN,
+	};
 
-	MUST(timer_create(CLOCK_REALTIME, NULL, &t));
+	ev._sigev_un._tid = syscall(SYS_gettid);
+	MUST(syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, arg));
+	return NULL;
+}
+
+/* For a thread that has ended. */
+TARGET(posix_timer_of_dead_thread)
+{
+	pthread_t thread;
+	int id;
+
+	CHECK_EQ(0, pthread_create(&thread, NULL, make_timer, &id));
+	CHECK_EQ(0, pthread_join(thread, NULL));
 	img_freeze();
-	MUST(timer_delete(t));
-}
-
-static void with_itimer(int which)
-{
-	struct itimerval it = { .it_value.tv_sec = 3600 }, now;
-
-	MUST(setitimer(which, &it, NULL));
-	img_freeze();
-	MUST(getitimer(which, &now));
-	CHECK(now.it_value.tv_sec > 3000);
-}
-
-TARGET(itimer_real)
-{
-	with_itimer(ITIMER_REAL);
-}
-
-TARGET(itimer_virtual)
-{
-	with_itimer(ITIMER_VIRTUAL);
-}
-
-TARGET(itimer_prof)
-{
-	with_itimer(ITIMER_PROF);
+	MUST(syscall(SYS_timer_delete, id));
 }
 
 static struct user_desc flat = {
@@ -524,11 +510,8 @@ STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
 STATE(seccomp_filter, EOPNOTSUPP);
 STATE(syscall_dispatch, EOPNOTSUPP);
-STATE(posix_timer, EOPNOTSUPP);
-STATE(posix_timer_disarmed, EOPNOTSUPP);
-STATE(itimer_real, EOPNOTSUPP);
-STATE(itimer_virtual, EOPNOTSUPP);
-STATE(itimer_prof, EOPNOTSUPP);
+STATE(posix_timer_of_parent, EOPNOTSUPP);
+STATE(posix_timer_of_dead_thread, EOPNOTSUPP);
 STATE(local_descriptors, EOPNOTSUPP);
 STATE(thread_area, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
