@@ -10,6 +10,7 @@
 #include <linux/elf.h>
 #include <linux/elfcore.h>
 #include <linux/fs.h>
+#include <linux/sockptr.h>
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
@@ -258,6 +259,11 @@ const char *img_note_string(const struct img_note *note, u32 off);
 /* file.c: the files that a process maps or executes */
 int img_file_index(struct img_dump *d, struct file *file, u32 *index);
 int img_file_get(struct img_load *l, u32 index, struct file **file);
+
+/* prctl.c: what a thread asked for by prctl(2), for thread.c */
+void img_prctl_hold(struct img_thread *th, struct task_struct *t);
+int img_prctl_check(struct img_load *l, const struct img_thread *th);
+int img_prctl_finish(const struct img_thread *th);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);

@@ -119,8 +119,6 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && mm->context.pkey_allocation_map != 1)
 		return "protection keys";
 #endif
-	if (test_tsk_thread_flag(task, TIF_SPEC_L1D_FLUSH))
-		return "speculation control";
 	if (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features)
 		return "xstate features on demand";
 	return NULL;

@@ -84,6 +84,12 @@ struct img_header {
 /* img_thread.flags */
 #define IMG_THREAD_STOPPED	(1ULL << 0)	/* was stopped by a signal */
 #define IMG_THREAD_NO_NEW_PRIVS	(1ULL << 1)
+#define IMG_THREAD_SUBREAPER	(1ULL << 16)	/* PR_SET_CHILD_SUBREAPER */
+#define IMG_THREAD_KEEP_CAPS	(1ULL << 17)	/* PR_SET_KEEPCAPS */
+#define IMG_THREAD_IO_FLUSHER	(1ULL << 18)	/* PR_SET_IO_FLUSHER */
+#define IMG_THREAD_MCE_EARLY	(1ULL << 19)	/* PR_MCE_KILL: PR_MCE_KILL_EARLY */
+#define IMG_THREAD_MCE_LATE	(1ULL << 20)	/* PR_MCE_KILL: PR_MCE_KILL_LATE */
+#define IMG_THREAD_DISPATCH	(1ULL << 21)	/* PR_SET_SYSCALL_USER_DISPATCH */
 
 /*
  * What one thread registered with the kernel.  Each follows the NT_PRSTATUS
@@ -111,6 +117,14 @@ struct img_thread {
 	__le32	personality;		/* PER_* and its flags */
 	__u8	comm[16];		/* NUL-terminated */
 	__u8	pad[4];
+	__le64	default_slack_ns;	/* what PR_SET_TIMERSLACK 0 sets */
+	__le64	dispatch_start;		/* as PR_SET_SYSCALL_USER_DISPATCH takes them */
+	__le64	dispatch_len;		/* bytes */
+	__le64	dispatch_selector;	/* address, 0: none */
+	__le32	spec_store_bypass;	/* PR_SPEC_* for PR_SET_SPECULATION_CTRL, 0: default */
+	__le32	spec_indirect_branch;
+	__le32	spec_l1d_flush;
+	__le32	pad2;
 };
 
 /* img_sleep.flags */
@@ -168,6 +182,7 @@ struct img_signal {
 #define IMG_MM_MDWE_NO_INHERIT	(1ULL << 1)	/* with PR_MDWE_NO_INHERIT */
 #define IMG_MM_THP_DISABLE	(1ULL << 2)	/* PR_SET_THP_DISABLE */
 #define IMG_MM_TOPDOWN		(1ULL << 3)	/* mmap_base is an upper end */
+#define IMG_MM_MERGE_ANY	(1ULL << 16)	/* PR_SET_MEMORY_MERGE */
 
 /*
  * Address space fields, checked on resume as prctl(PR_SET_MM_MAP) checks
@@ -192,6 +207,8 @@ struct img_mm {
 	__le64	mmap_legacy_base;
 	__le32	exe;			/* index in struct img_files */
 	__le32	pad;
+	__le32	membarrier;		/* MEMBARRIER_CMD_REGISTER_* */
+	__le32	coredump_filter;	/* as /proc/PID/coredump_filter */
 };
 
 #define IMG_NONE		0xffffffffU	/* "no such thing" in an index or offset */

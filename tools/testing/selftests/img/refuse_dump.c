@@ -7,8 +7,6 @@
 #include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
@@ -36,10 +34,6 @@
 #endif
 #ifndef SYS_mseal
 #define SYS_mseal	462
-#endif
-#ifndef PR_SET_SYSCALL_USER_DISPATCH
-#define PR_SET_SYSCALL_USER_DISPATCH	59
-#define PR_SYS_DISPATCH_ON	1
 #endif
 #ifndef ARCH_SET_CPUID
 #define ARCH_SET_CPUID	0x1012
@@ -418,14 +412,6 @@ TARGET(io_permission)
 	img_freeze();
 }
 
-TARGET(membarrier)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
-		img_target_skip("no membarrier()");
-	img_freeze();
-	CHECK_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
-}
-
 TARGET(cpuid_faulting)
 {
 	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
@@ -483,7 +469,6 @@ FIXTURE(state) {
 FIXTURE_VARIANT(state) {
 	const char *name;
 	int error;
-	bool reads;	/* it sleeps in read(), not in img_freeze() */
 };
 
 FIXTURE_SETUP(state)
@@ -533,7 +518,6 @@ STATE(local_descriptors, EOPNOTSUPP);
 STATE(thread_area, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
 STATE(io_permission, EOPNOTSUPP);
-STATE(membarrier, EOPNOTSUPP);
 STATE(cpuid_faulting, EOPNOTSUPP);
 STATE(tsc_disabled, EOPNOTSUPP);
 STATE(two_threads, EUSERS);
@@ -566,17 +550,8 @@ static bool logged(int log, pid_t pid, const char *comm)
 TEST_F(state, refused)
 {
 	struct img_proc *p = &self->p;
-	int ret;
 
-	if (!variant->reads) {
-		IMG_SPAWN(p, variant->name, 's', NULL, NULL);
-	} else {
-		ASSERT_EQ(0, img_start(p, variant->name, 's', NULL, NULL));
-		ret = img_recv(p, 'R', NULL, 0);
-		IMG_SKIP_IF_SKIPPED(p);
-		ASSERT_EQ(0, ret);
-		ASSERT_EQ(0, img_wait_syscall(p->pid, SYS_read));
-	}
+	IMG_SPAWN(p, variant->name, 's', NULL, NULL);
 	EXPECT_EQ(-variant->error, img_open_dump(p->pid));
 	if (variant->error == EOPNOTSUPP && self->log >= 0)
 		EXPECT_TRUE(logged(self->log, p->pid, "refuse_dump"));
