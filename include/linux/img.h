@@ -16,6 +16,8 @@
 
 struct linux_binprm;
 struct mm_struct;
+struct seccomp_filter;
+struct sock_filter;
 struct task_struct;
 struct vm_area_struct;
 
@@ -58,6 +60,8 @@ struct img_run {
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
+ * @info: what goes into the info note, private to info.c
+ * @seccomp: the newest filter, private to seccomp.c
  * @runs: pages in the image, sorted by address and by position
  * @nr_runs: how many
  * @head: headers and notes as a reader gets them
@@ -75,6 +79,8 @@ struct img_dump {
 	struct img_buf		files;
 	struct img_buf		fds;
 	size_t			psinfo;
+	struct img_info_copy	*info;
+	struct seccomp_filter	*seccomp;
 	struct img_run		*runs;
 	size_t			nr_runs;
 	struct img_buf		head;
@@ -115,6 +121,7 @@ struct img_note {
  * @vmas: mappings, in the machine's byte order, sorted by address
  * @nr_vmas: how many
  * @exe: the executable, one of @files, its writers kept out
+ * @seccomp: filters that are ready to be attached, private to seccomp.c
  * @per_clear: personality bits that this exec must not leave set
  * @secureexec: the image is set-user-ID or the like and gained privileges
  */
@@ -136,6 +143,7 @@ struct img_load {
 	struct img_mapping	*vmas;
 	unsigned int		nr_vmas;
 	struct file		*exe;
+	struct seccomp_filter	*seccomp;
 	unsigned int		per_clear;
 	bool			secureexec;
 };
@@ -168,6 +176,7 @@ struct img_mapping {
  * struct img_part - one kind of state, saved and restored in one file
  * @name: what it is, for the log
  * @note: NT_IMG_* that must be in an image, once, or 0
+ * @optional: the note may be missing
  * @hold: the target is held and @d->mm is its own; refuse what cannot be
  *	carried, take what the snapshot will not show.  May sleep, must be
  *	short; may be called again after @drop when the target moved.
@@ -186,6 +195,7 @@ struct img_mapping {
 struct img_part {
 	const char *name;
 	u32 note;
+	bool optional;
 	int (*hold)(struct img_dump *d);
 	int (*save)(struct img_dump *d);
 	void (*drop)(struct img_dump *d);
@@ -215,6 +225,7 @@ extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
+extern const struct img_part img_part_seccomp;
 extern const struct img_part img_part_signal;
 extern const struct img_part img_part_sleep;
 extern const struct img_part img_part_thread;
@@ -268,6 +279,43 @@ int img_prctl_finish(const struct img_thread *th);
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
+
+/*
+ * What patches of the kernel make callable.
+ */
+
+/* kernel/sys.c, kernel/sched/membarrier.c: the system calls. */
+long ksys_prctl(int option, unsigned long arg2, unsigned long arg3,
+		unsigned long arg4, unsigned long arg5);
+long ksys_membarrier(int cmd, unsigned int flags, int cpu_id);
+
+/* net/core/filter.c */
+int bpf_prog_create_from_sockptr(struct bpf_prog **pfp, sockptr_t filter, u16 len,
+				 int (*trans)(struct sock_filter *filter, unsigned int flen),
+				 bool save_orig);
+
+/**
+ * struct seccomp_program - a filter of seccomp(2) as it was installed
+ * @insns: its instructions, NULL if the kernel did not keep them
+ * @len: how many
+ * @log: SECCOMP_FILTER_FLAG_LOG
+ * @listener: somebody may listen to it (SECCOMP_FILTER_FLAG_NEW_LISTENER)
+ */
+struct seccomp_program {
+	const struct sock_filter	*insns;
+	unsigned short			len;
+	bool				log;
+	bool				listener;
+};
+
+/* kernel/seccomp.c */
+struct seccomp_filter *seccomp_chain_get(struct task_struct *task);
+void seccomp_chain_put(struct seccomp_filter *chain);
+struct seccomp_filter *seccomp_chain_next(struct seccomp_filter *filter,
+					  struct seccomp_program *sp);
+struct seccomp_filter *seccomp_chain_add(struct seccomp_filter *chain,
+					 const struct seccomp_program *sp, bool nnp);
+int seccomp_chain_attach(struct seccomp_filter *chain);
 
 /*
  * The architecture's side: arch/<arch>/kernel/img.c.

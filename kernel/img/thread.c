@@ -12,7 +12,6 @@
 #include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/seccomp.h>
 #include <linux/uaccess.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
@@ -25,10 +24,6 @@
 /* State of a thread that this version cannot carry, by name. */
 static const char *img_thread_obstacle(struct task_struct *t)
 {
-#ifdef CONFIG_SECCOMP
-	if (t->seccomp.mode != SECCOMP_MODE_DISABLED)
-		return "seccomp";
-#endif
 #ifdef CONFIG_IO_URING
 	if (t->io_uring)
 		return "io_uring";

@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
-#include <linux/membarrier.h>
-#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -287,41 +285,6 @@ TARGET(aio)
 	CHECK_EQ(0, syscall(SYS_io_destroy, ctx));
 }
 
-TARGET(seccomp_filter)
-{
-	struct sock_filter allow[] = {
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { 1, allow };
-
-	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
-		img_target_skip("no seccomp");
-	img_freeze();
-	CHECK_EQ(2, prctl(PR_GET_SECCOMP));
-}
-
-/* May do nothing but read, write and exit. */
-TARGET(seccomp_strict)
-{
-	char c;
-
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
-		img_target_skip("no seccomp");
-	syscall(SYS_write, IMG_FD_CTL, "R", 1);
-	syscall(SYS_read, IMG_FD_CTL, &c, 1);
-	syscall(SYS_exit, c == 'G' ? 0 : 1);
-}
-
-static char selector;
-
-TARGET(syscall_dispatch)
-{
-	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector))
-		img_target_skip("no system call dispatch");
-	img_freeze();
-}
-
 TARGET(posix_timer)
 {
 	struct itimerspec its = { .it_value.tv_sec = 3600 }, now;
@@ -507,8 +470,6 @@ STATE(task_memory_policy, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
-STATE(seccomp_filter, EOPNOTSUPP);
-STATE(syscall_dispatch, EOPNOTSUPP);
 STATE(posix_timer, EOPNOTSUPP);
 STATE(posix_timer_disarmed, EOPNOTSUPP);
 STATE(itimer_real, EOPNOTSUPP);
@@ -522,12 +483,6 @@ STATE(cpuid_faulting, EOPNOTSUPP);
 STATE(tsc_disabled, EOPNOTSUPP);
 STATE(two_threads, EUSERS);
 STATE(shares_memory, EUSERS);
-
-FIXTURE_VARIANT_ADD(state, seccomp_strict) {
-	.name = "seccomp_strict",
-	.error = EOPNOTSUPP,
-	.reads = true,
-};
 
 /* The log takes ten lines in five seconds: what is missing is asked for again. */
 static bool logged(int log, pid_t pid, const char *comm)
