@@ -15,6 +15,8 @@
 #include <uapi/linux/img.h>
 
 struct linux_binprm;
+struct bpf_prog;
+struct img_info_copy;
 struct mm_struct;
 struct seccomp_filter;
 struct sock_filter;
@@ -220,6 +222,7 @@ void img_parts_release(struct img_load *l);
 extern const struct img_part img_part_arch;
 extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
+extern const struct img_part img_part_info;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;

@@ -18,6 +18,7 @@ static const struct img_part *const img_parts[] = {
 	&img_part_signal,
 	&img_part_timer,
 	&img_part_psinfo,
+	&img_part_info,
 	&img_part_arch,
 	&img_part_file,
 	&img_part_mm,
