@@ -11,12 +11,17 @@
 #include <linux/elfcore.h>
 #include <linux/fs.h>
 #include <linux/signal_types.h>
+#include <linux/sockptr.h>
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
 struct img_timer_ref;
 struct linux_binprm;
+struct bpf_prog;
+struct img_info_copy;
 struct mm_struct;
+struct seccomp_filter;
+struct sock_filter;
 struct task_struct;
 struct vm_area_struct;
 
@@ -104,6 +109,8 @@ struct posix_timer_state {
  * @fds: the target's open files, private to fd.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
  * @itimers: as they were when the pending signals were taken, by ITIMER_*
+ * @info: what goes into the info note, private to info.c
+ * @seccomp: the newest filter, private to seccomp.c
  * @runs: pages in the image, sorted by address and by position
  * @nr_runs: how many
  * @head: headers and notes as a reader gets them
@@ -122,6 +129,8 @@ struct img_dump {
 	struct img_buf		fds;
 	size_t			psinfo;
 	struct itimer_state	itimers[3];
+	struct img_info_copy	*info;
+	struct seccomp_filter	*seccomp;
 	struct img_run		*runs;
 	size_t			nr_runs;
 	struct img_buf		head;
@@ -164,6 +173,7 @@ struct img_note {
  * @exe: the executable, one of @files, its writers kept out
  * @timers: POSIX timers sorted by ID, private to timer.c
  * @nr_timers: how many
+ * @seccomp: filters that are ready to be attached, private to seccomp.c
  * @per_clear: personality bits that this exec must not leave set
  * @secureexec: the image is set-user-ID or the like and gained privileges
  */
@@ -187,6 +197,7 @@ struct img_load {
 	struct file		*exe;
 	struct img_timer_ref	*timers;
 	u32			nr_timers;
+	struct seccomp_filter	*seccomp;
 	unsigned int		per_clear;
 	bool			secureexec;
 };
@@ -219,6 +230,7 @@ struct img_mapping {
  * struct img_part - one kind of state, saved and restored in one file
  * @name: what it is, for the log
  * @note: NT_IMG_* that must be in an image, once, or 0
+ * @optional: the note may be missing
  * @hold: the target is held and @d->mm is its own; refuse what cannot be
  *	carried, take what the snapshot will not show.  May sleep, must be
  *	short; may be called again after @drop when the target moved.
@@ -237,6 +249,7 @@ struct img_mapping {
 struct img_part {
 	const char *name;
 	u32 note;
+	bool optional;
 	int (*hold)(struct img_dump *d);
 	int (*save)(struct img_dump *d);
 	void (*drop)(struct img_dump *d);
@@ -261,11 +274,13 @@ void img_parts_release(struct img_load *l);
 extern const struct img_part img_part_arch;
 extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
+extern const struct img_part img_part_info;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
+extern const struct img_part img_part_seccomp;
 extern const struct img_part img_part_signal;
 extern const struct img_part img_part_sleep;
 extern const struct img_part img_part_thread;
@@ -328,10 +343,51 @@ int posix_timer_save(struct task_struct *task, int id, struct posix_timer_state 
 int posix_timer_resume(const struct posix_timer_state *s);
 int posix_timer_resume_time(const struct posix_timer_state *s);
 int posix_timer_resume_signal(const struct posix_timer_state *s);
+/* prctl.c: what a thread asked for by prctl(2), for thread.c */
+void img_prctl_hold(struct img_thread *th, struct task_struct *t);
+int img_prctl_check(struct img_load *l, const struct img_thread *th);
+int img_prctl_finish(const struct img_thread *th);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
+
+/*
+ * What patches of the kernel make callable.
+ */
+
+/* kernel/sys.c, kernel/sched/membarrier.c: the system calls. */
+long ksys_prctl(int option, unsigned long arg2, unsigned long arg3,
+		unsigned long arg4, unsigned long arg5);
+long ksys_membarrier(int cmd, unsigned int flags, int cpu_id);
+
+/* net/core/filter.c */
+int bpf_prog_create_from_sockptr(struct bpf_prog **pfp, sockptr_t filter, u16 len,
+				 int (*trans)(struct sock_filter *filter, unsigned int flen),
+				 bool save_orig);
+
+/**
+ * struct seccomp_program - a filter of seccomp(2) as it was installed
+ * @insns: its instructions, NULL if the kernel did not keep them
+ * @len: how many
+ * @log: SECCOMP_FILTER_FLAG_LOG
+ * @listener: somebody may listen to it (SECCOMP_FILTER_FLAG_NEW_LISTENER)
+ */
+struct seccomp_program {
+	const struct sock_filter	*insns;
+	unsigned short			len;
+	bool				log;
+	bool				listener;
+};
+
+/* kernel/seccomp.c */
+struct seccomp_filter *seccomp_chain_get(struct task_struct *task);
+void seccomp_chain_put(struct seccomp_filter *chain);
+struct seccomp_filter *seccomp_chain_next(struct seccomp_filter *filter,
+					  struct seccomp_program *sp);
+struct seccomp_filter *seccomp_chain_add(struct seccomp_filter *chain,
+					 const struct seccomp_program *sp, bool nnp);
+int seccomp_chain_attach(struct seccomp_filter *chain);
 
 /*
  * The architecture's side: arch/<arch>/kernel/img.c.

@@ -8,6 +8,7 @@
 #include <linux/file.h>
 #include <linux/img.h>
 #include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/membarrier.h>
 #include <linux/sched/coredump.h>
@@ -15,7 +16,9 @@
 #include <linux/sched/signal.h>
 
 #define IMG_MM_KNOWN	(IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT | IMG_MM_THP_DISABLE | \
-			 IMG_MM_TOPDOWN)
+			 IMG_MM_TOPDOWN | IMG_MM_MERGE_ANY)
+
+#define IMG_DUMP_FILTER_KNOWN	(MMF_DUMP_FILTER_MASK >> MMF_DUMP_FILTER_SHIFT)
 
 static const struct {
 	int bit;
@@ -25,6 +28,7 @@ static const struct {
 	{ MMF_HAS_MDWE_NO_INHERIT,	IMG_MM_MDWE_NO_INHERIT },
 	{ MMF_DISABLE_THP,		IMG_MM_THP_DISABLE },
 	{ MMF_TOPDOWN,			IMG_MM_TOPDOWN },
+	{ MMF_VM_MERGE_ANY,		IMG_MM_MERGE_ANY },
 };
 
 static u64 img_get_mm_flags(struct mm_struct *mm)
@@ -51,29 +55,88 @@ static int img_hold_exe(struct img_dump *d, u32 *index)
 	return err;
 }
 
-static const char *img_mm_obstacle(struct mm_struct *mm)
-{
 #ifdef CONFIG_MEMBARRIER
-	if (atomic_read(&mm->membarrier_state))
-		return "membarrier registrations";
-#endif
-	if (test_bit(MMF_VM_MERGE_ANY, &mm->flags))
-		return "PR_SET_MEMORY_MERGE";
-	return NULL;
+/* Registrations that are complete.  One that is not has its thread in the kernel. */
+static const struct {
+	int state;
+	u32 cmd;
+} img_membarriers[] = {
+	{ MEMBARRIER_STATE_GLOBAL_EXPEDITED_READY,
+	  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED },
+	{ MEMBARRIER_STATE_PRIVATE_EXPEDITED_READY,
+	  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED },
+	{ MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE_READY,
+	  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE },
+	{ MEMBARRIER_STATE_PRIVATE_EXPEDITED_RSEQ_READY,
+	  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ },
+};
+
+static u32 img_get_membarrier(struct mm_struct *mm)
+{
+	int state = atomic_read(&mm->membarrier_state);
+	unsigned int i;
+	u32 cmds = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_membarriers); i++) {
+		if (state & img_membarriers[i].state)
+			cmds |= img_membarriers[i].cmd;
+	}
+	return cmds;
 }
+
+static int img_check_membarrier(struct img_load *l, u32 cmds)
+{
+	u32 known = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_membarriers); i++)
+		known |= img_membarriers[i].cmd;
+	known &= ksys_membarrier(MEMBARRIER_CMD_QUERY, 0, -1);
+	if (cmds & ~known)
+		return img_load_refuse(l, -EOPNOTSUPP, "membarrier registrations %x",
+				       cmds & ~known);
+	return 0;
+}
+
+static int img_restore_membarrier(u32 cmds)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < ARRAY_SIZE(img_membarriers); i++) {
+		if (cmds & img_membarriers[i].cmd)
+			err = ksys_membarrier(img_membarriers[i].cmd, 0, -1);
+	}
+	return err;
+}
+#else
+static u32 img_get_membarrier(struct mm_struct *mm)
+{
+	return 0;
+}
+
+static int img_check_membarrier(struct img_load *l, u32 cmds)
+{
+	if (cmds)
+		return img_load_refuse(l, -EOPNOTSUPP, "membarrier registrations %x", cmds);
+	return 0;
+}
+
+static int img_restore_membarrier(u32 cmds)
+{
+	return 0;
+}
+#endif
 
 /* Copying lets go of some of this, so it is taken from the original. */
 static int img_mm_hold(struct img_dump *d)
 {
 	struct mm_struct *mm = d->mm;
-	const char *obstacle = img_mm_obstacle(mm);
 	struct img_mm m = { .size = cpu_to_le32(sizeof(m)) };
 	u32 exe = IMG_NONE;
 	void *desc;
 	int err;
 
-	if (obstacle)
-		return img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle);
 	err = img_hold_exe(d, &exe);
 	if (err)
 		return err;
@@ -93,6 +156,9 @@ static int img_mm_hold(struct img_dump *d)
 	m.mmap_base = cpu_to_le64(mm->mmap_base);
 	m.mmap_legacy_base = cpu_to_le64(mm->mmap_legacy_base);
 	m.exe = cpu_to_le32(exe);
+	m.membarrier = cpu_to_le32(img_get_membarrier(mm));
+	m.coredump_filter = cpu_to_le32((mm->flags & MMF_DUMP_FILTER_MASK) >>
+					MMF_DUMP_FILTER_SHIFT);
 	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_MM, sizeof(m));
 	if (!desc)
 		return -ENOMEM;
@@ -172,6 +238,14 @@ static int img_mm_check(struct img_load *l)
 	if (le64_to_cpu(m.flags) & ~IMG_MM_KNOWN)
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown address space flags %llx",
 				       le64_to_cpu(m.flags));
+	if (le32_to_cpu(m.coredump_filter) & ~IMG_DUMP_FILTER_KNOWN)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown core dump filter %x",
+				       le32_to_cpu(m.coredump_filter));
+	if ((le64_to_cpu(m.flags) & IMG_MM_MERGE_ANY) && !IS_ENABLED(CONFIG_KSM))
+		return img_load_refuse(l, -EOPNOTSUPP, "PR_SET_MEMORY_MERGE");
+	err = img_check_membarrier(l, le32_to_cpu(m.membarrier));
+	if (err)
+		return err;
 	if (le32_to_cpu(m.dumpable) > SUID_DUMP_ROOT || m.pad ||
 	    (le64_to_cpu(m.flags) & (IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT)) ==
 	    IMG_MM_MDWE_NO_INHERIT)
@@ -205,6 +279,19 @@ static void img_restore_dumpable(u32 dumpable)
 		set_dumpable(current->mm, SUID_DUMP_DISABLE);
 }
 
+/* As a write to /proc/PID/coredump_filter. */
+static void img_restore_dump_filter(struct mm_struct *mm, u32 filter)
+{
+	unsigned int i;
+
+	for (i = 0; i < MMF_DUMP_FILTER_BITS; i++) {
+		if (filter & BIT(i))
+			set_bit(i + MMF_DUMP_FILTER_SHIFT, &mm->flags);
+		else
+			clear_bit(i + MMF_DUMP_FILTER_SHIFT, &mm->flags);
+	}
+}
+
 static int img_mm_restore(struct img_load *l)
 {
 	unsigned long auxv[AT_VECTOR_SIZE];
@@ -231,7 +318,30 @@ static int img_mm_restore(struct img_load *l)
 	else
 		clear_bit(MMF_TOPDOWN, &mm->flags);
 	img_restore_dumpable(le32_to_cpu(m.dumpable));
-	return 0;
+	img_restore_dump_filter(mm, le32_to_cpu(m.coredump_filter));
+	return img_restore_membarrier(le32_to_cpu(m.membarrier));
+}
+
+/*
+ * PR_SET_MEMORY_MERGE is about all mappings, those excepted that were taken
+ * out by MADV_UNMERGEABLE since.  It stays set if the launcher has it.
+ */
+static int img_finish_merge(struct img_load *l)
+{
+	unsigned int i;
+	int err;
+
+	if (test_bit(MMF_VM_MERGE_ANY, &current->mm->flags))
+		return 0;
+	err = ksys_prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+	for (i = 0; !err && i < l->nr_vmas; i++) {
+		const struct img_mapping *m = &l->vmas[i];
+
+		if (m->kind != IMG_VMA_ARCH && !(m->flags & IMG_VMA_MERGEABLE))
+			err = do_madvise(current->mm, m->start, m->end - m->start,
+					 MADV_UNMERGEABLE);
+	}
+	return err;
 }
 
 /*
@@ -245,6 +355,8 @@ static int img_mm_finish(struct img_load *l)
 	int err;
 
 	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
+	if (!err && (le64_to_cpu(m.flags) & IMG_MM_MERGE_ANY))
+		err = img_finish_merge(l);
 	if (err || test_bit(MMF_HAS_MDWE, &mm->flags))
 		return err;
 	if (le64_to_cpu(m.flags) & IMG_MM_MDWE_NO_INHERIT)

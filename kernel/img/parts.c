@@ -6,8 +6,9 @@
  * registers, which have its result, and files before what refers to
  * them; checking needs files before mappings before pages; the executable is
  * replaced before anything is mapped; on the way to user mode registers come
- * before what the kernel does with them.  Timers are there before the pending
- * signals that they sent, and run after them.
+ * before what the kernel does with them, and seccomp after all that it might
+ * forbid.  Timers are there before the pending signals that they sent, and run
+ * after them.
  */
 #include <linux/img.h>
 
@@ -19,6 +20,7 @@ static const struct img_part *const img_parts[] = {
 	&img_part_signal,
 	&img_part_timer_run,
 	&img_part_psinfo,
+	&img_part_info,
 	&img_part_arch,
 	&img_part_file,
 	&img_part_mm,
@@ -26,6 +28,7 @@ static const struct img_part *const img_parts[] = {
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,
+	&img_part_seccomp,
 };
 
 /**
@@ -103,7 +106,7 @@ static int img_part_present(struct img_load *l, const struct img_part *part)
 		    !strcmp(l->notes[i].name, IMG_NOTE_NAME))
 			n++;
 	}
-	if (n == 1)
+	if (n == 1 || (!n && part->optional))
 		return 0;
 	return img_load_refuse(l, -EBADMSG, "%u notes of %s, must be 1", n,
 			       part->name);

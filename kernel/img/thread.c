@@ -5,7 +5,6 @@
  */
 #include <linux/img.h>
 #include <linux/io_uring.h>
-#include <linux/membarrier.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
 #include <linux/personality.h>
@@ -13,25 +12,18 @@
 #include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/seccomp.h>
-#include <linux/syscall_user_dispatch.h>
 #include <linux/uaccess.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
 
-#define IMG_THREAD_FLAGS	(IMG_THREAD_STOPPED | IMG_THREAD_NO_NEW_PRIVS)
+#define IMG_THREAD_FLAGS	(IMG_THREAD_STOPPED | IMG_THREAD_NO_NEW_PRIVS |		\
+				 IMG_THREAD_SUBREAPER | IMG_THREAD_KEEP_CAPS |		\
+				 IMG_THREAD_IO_FLUSHER | IMG_THREAD_MCE_EARLY |		\
+				 IMG_THREAD_MCE_LATE | IMG_THREAD_DISPATCH)
 
 /* State of a thread that this version cannot carry, by name. */
 static const char *img_thread_obstacle(struct task_struct *t)
 {
-#ifdef CONFIG_SECCOMP
-	if (t->seccomp.mode != SECCOMP_MODE_DISABLED)
-		return "seccomp";
-#endif
-#ifdef CONFIG_GENERIC_ENTRY
-	if (test_task_syscall_work(t, SYSCALL_USER_DISPATCH))
-		return "syscall user dispatch";
-#endif
 #ifdef CONFIG_IO_URING
 	if (t->io_uring)
 		return "io_uring";
@@ -44,14 +36,10 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	if (t->mempolicy)
 		return "a memory policy";
 #endif
-	if (t->signal->is_child_subreaper)
-		return "PR_SET_CHILD_SUBREAPER";
 #ifdef CONFIG_USER_EVENTS
 	if (t->user_event_mm)
 		return "user events";
 #endif
-	if (task_spec_ssb_disable(t) || task_spec_ib_disable(t))
-		return "speculation control";
 	return NULL;
 }
 
@@ -123,9 +111,9 @@ static int img_thread_hold(struct img_dump *d)
 	th.altstack_size = cpu_to_le64(t->sas_ss_size);
 	th.altstack_flags = cpu_to_le32(t->sas_ss_flags);
 	th.pdeath_signal = cpu_to_le32(t->pdeath_signal);
-	th.timer_slack_ns = cpu_to_le64(t->timer_slack_ns);
 	th.personality = cpu_to_le32(t->personality);
 	__get_task_comm(th.comm, sizeof(th.comm), t);
+	img_prctl_hold(&th, t);
 	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_THREAD, sizeof(th));
 	if (!desc)
 		return -ENOMEM;
@@ -189,7 +177,7 @@ static int img_thread_check(struct img_load *l)
 	if (le64_to_cpu(th.flags) & ~IMG_THREAD_FLAGS)
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown thread flags %llx",
 				       le64_to_cpu(th.flags));
-	if (memchr_inv(th.pad, 0, sizeof(th.pad)) || th.comm[sizeof(th.comm) - 1])
+	if (memchr_inv(th.pad, 0, sizeof(th.pad)) || th.pad2 || th.comm[sizeof(th.comm) - 1])
 		return img_load_refuse(l, -EBADMSG, "bad thread note");
 	if (!valid_signal(le32_to_cpu(th.pdeath_signal)))
 		return img_load_refuse(l, -EBADMSG, "parent death signal %u",
@@ -201,7 +189,8 @@ static int img_thread_check(struct img_load *l)
 	err = img_check_altstack(l, &th);
 	if (err)
 		return err;
-	return img_check_rseq(l, &th);
+	err = img_check_rseq(l, &th);
+	return err ?: img_prctl_check(l, &th);
 }
 
 /*
@@ -280,8 +269,9 @@ static int img_thread_finish(struct img_load *l)
 		current->pdeath_signal = le32_to_cpu(th.pdeath_signal);
 	current->personality |= le32_to_cpu(th.personality) & READ_IMPLIES_EXEC &
 				~l->per_clear;
-	if (th.timer_slack_ns)
-		current->timer_slack_ns = le64_to_cpu(th.timer_slack_ns);
+	err = img_prctl_finish(&th);
+	if (err)
+		return err;
 	memset(&mask, 0, sizeof(mask));
 	mask.sig[0] = le64_to_cpu(th.blocked);
 	set_current_blocked(&mask);

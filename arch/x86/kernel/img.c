@@ -12,6 +12,7 @@
 #include <linux/mmu_context.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
+#include <linux/seccomp.h>
 #include <linux/security.h>
 #include <crypto/sha2.h>
 #include <asm/desc.h>
@@ -105,7 +106,10 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	}
 	if (t->io_bitmap || t->iopl_emul)
 		return "I/O port permissions";
-	if (test_tsk_thread_flag(task, TIF_NOCPUID) || test_tsk_thread_flag(task, TIF_NOTSC))
+	/* Strict mode comes without the TSC. */
+	if (test_tsk_thread_flag(task, TIF_NOCPUID) ||
+	    (test_tsk_thread_flag(task, TIF_NOTSC) &&
+	     seccomp_mode(&task->seccomp) != SECCOMP_MODE_STRICT))
 		return "CPUID or TSC faulting";
 #ifdef CONFIG_X86_USER_SHADOW_STACK
 	if (t->features || t->features_locked)
@@ -119,8 +123,6 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && mm->context.pkey_allocation_map != 1)
 		return "protection keys";
 #endif
-	if (test_tsk_thread_flag(task, TIF_SPEC_L1D_FLUSH))
-		return "speculation control";
 	if (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features)
 		return "xstate features on demand";
 	return NULL;

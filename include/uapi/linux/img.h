@@ -54,6 +54,8 @@
 #define NT_IMG_TIMERS		0x494d4710	/* struct img_timers */
 #define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
+#define NT_IMG_INFO		0x494d4713	/* struct img_info, for tools */
+#define NT_IMG_SECCOMP		0x494d4714	/* struct img_seccomp, if there are filters */
 
 /*
  * The first note of the file.  @length is that of the whole image; a shorter
@@ -85,6 +87,12 @@ struct img_header {
 /* img_thread.flags */
 #define IMG_THREAD_STOPPED	(1ULL << 0)	/* was stopped by a signal */
 #define IMG_THREAD_NO_NEW_PRIVS	(1ULL << 1)
+#define IMG_THREAD_SUBREAPER	(1ULL << 16)	/* PR_SET_CHILD_SUBREAPER */
+#define IMG_THREAD_KEEP_CAPS	(1ULL << 17)	/* PR_SET_KEEPCAPS */
+#define IMG_THREAD_IO_FLUSHER	(1ULL << 18)	/* PR_SET_IO_FLUSHER */
+#define IMG_THREAD_MCE_EARLY	(1ULL << 19)	/* PR_MCE_KILL: PR_MCE_KILL_EARLY */
+#define IMG_THREAD_MCE_LATE	(1ULL << 20)	/* PR_MCE_KILL: PR_MCE_KILL_LATE */
+#define IMG_THREAD_DISPATCH	(1ULL << 21)	/* PR_SET_SYSCALL_USER_DISPATCH */
 
 /*
  * What one thread registered with the kernel.  Each follows the NT_PRSTATUS
@@ -112,6 +120,14 @@ struct img_thread {
 	__le32	personality;		/* PER_* and its flags */
 	__u8	comm[16];		/* NUL-terminated */
 	__u8	pad[4];
+	__le64	default_slack_ns;	/* what PR_SET_TIMERSLACK 0 sets */
+	__le64	dispatch_start;		/* as PR_SET_SYSCALL_USER_DISPATCH takes them */
+	__le64	dispatch_len;		/* bytes */
+	__le64	dispatch_selector;	/* address, 0: none */
+	__le32	spec_store_bypass;	/* PR_SPEC_* for PR_SET_SPECULATION_CTRL, 0: default */
+	__le32	spec_indirect_branch;
+	__le32	spec_l1d_flush;
+	__le32	pad2;
 };
 
 /* img_sleep.flags */
@@ -230,6 +246,7 @@ struct img_timers {
 #define IMG_MM_MDWE_NO_INHERIT	(1ULL << 1)	/* with PR_MDWE_NO_INHERIT */
 #define IMG_MM_THP_DISABLE	(1ULL << 2)	/* PR_SET_THP_DISABLE */
 #define IMG_MM_TOPDOWN		(1ULL << 3)	/* mmap_base is an upper end */
+#define IMG_MM_MERGE_ANY	(1ULL << 16)	/* PR_SET_MEMORY_MERGE */
 
 /*
  * Address space fields, checked on resume as prctl(PR_SET_MM_MAP) checks
@@ -254,6 +271,8 @@ struct img_mm {
 	__le64	mmap_legacy_base;
 	__le32	exe;			/* index in struct img_files */
 	__le32	pad;
+	__le32	membarrier;		/* MEMBARRIER_CMD_REGISTER_* */
+	__le32	coredump_filter;	/* as /proc/PID/coredump_filter */
 };
 
 #define IMG_NONE		0xffffffffU	/* "no such thing" in an index or offset */
@@ -342,6 +361,101 @@ struct img_fds {
 	__le32	fd_size;		/* bytes of one struct img_fd */
 	__le32	nr;
 	__le32	fds_off;		/* from the beginning of the descriptor */
+};
+
+/* One instruction of classic BPF. */
+struct img_bpf_insn {
+	__le16	code;
+	__u8	jt;
+	__u8	jf;
+	__le32	k;
+};
+
+/* img_seccomp_filter.flags */
+#define IMG_SECCOMP_LOG		(1U << 0)	/* SECCOMP_FILTER_FLAG_LOG */
+
+/* A filter: @nr_insns struct img_bpf_insn at @insns_off. */
+struct img_seccomp_filter {
+	__le32	flags;			/* IMG_SECCOMP_* */
+	__le32	nr_insns;		/* 1 to 4096 */
+	__le32	insns_off;		/* from the beginning of the descriptor */
+	__le32	pad;
+};
+
+/*
+ * seccomp(2).  @nr struct img_seccomp_filter, the oldest first, at @filters_off,
+ * their programs after them.  The note is there only if @mode is not 0.
+ *
+ * Filters that the launcher has already, at the beginning of the list, are not
+ * installed again.
+ */
+struct img_seccomp {
+	__le32	size;
+	__le32	mode;			/* SECCOMP_MODE_STRICT, SECCOMP_MODE_FILTER */
+	__le32	filter_size;		/* bytes of one struct img_seccomp_filter */
+	__le32	nr;			/* not 0 with SECCOMP_MODE_FILTER, else 0 */
+	__le32	filters_off;		/* from the beginning of the descriptor */
+	__le32	pad;
+};
+
+/* A resource limit; ~0: none. */
+struct img_rlimit {
+	__le64	cur;
+	__le64	max;
+};
+
+/*
+ * Who the process was.  Recorded for tools, not restored: all of this is the
+ * launcher's.  IDs are those of the dumper's PID and user namespaces, 0 or
+ * the overflow ID for those that it cannot see; times of day are those of its
+ * time namespace.  The executable is in struct img_mm.
+ *
+ * @nr_groups __le32 at @groups_off; @nr_rlimits struct img_rlimit, in the
+ * order of RLIMIT_*, at @rlimits_off; paths, NUL-terminated, empty if too long.
+ */
+struct img_info {
+	__le32	size;
+	__le32	pid;			/* of the thread group leader */
+	__le32	ppid;
+	__le32	pgrp;
+	__le32	session;
+	__le32	tty;			/* device number as in /proc/PID/stat, 0: none */
+	__le32	uid;			/* real */
+	__le32	euid;
+	__le32	suid;
+	__le32	fsuid;
+	__le32	gid;
+	__le32	egid;
+	__le32	sgid;
+	__le32	fsgid;
+	__le32	nr_groups;
+	__le32	groups_off;		/* from the beginning of the descriptor */
+	__le64	cap_inheritable;	/* bit N is capability N */
+	__le64	cap_permitted;
+	__le64	cap_effective;
+	__le64	cap_bounding;
+	__le64	cap_ambient;
+	__le32	securebits;		/* PR_SET_SECUREBITS */
+	__le32	no_new_privs;		/* 0 or 1 */
+	__le64	start_ns;		/* CLOCK_BOOTTIME */
+	__le64	utime_ns;
+	__le64	stime_ns;
+	__le64	cutime_ns;		/* of children that were waited for */
+	__le64	cstime_ns;
+	__le64	min_flt;		/* page faults */
+	__le64	maj_flt;
+	__le64	cmin_flt;		/* of children that were waited for */
+	__le64	cmaj_flt;
+	__le32	policy;			/* SCHED_* */
+	__le32	rt_priority;		/* 0: none, 1 to 99 */
+	__le32	nice;			/* signed */
+	__le32	umask;
+	__le32	nr_rlimits;
+	__le32	rlimit_size;		/* bytes of one struct img_rlimit */
+	__le32	rlimits_off;		/* from the beginning of the descriptor */
+	__le32	cwd_off;		/* as readlink /proc/PID/cwd */
+	__le32	root_off;		/* as readlink /proc/PID/root */
+	__le32	pad;
 };
 
 /* Words of struct img_arch_x86.cpuid, in this order. */

@@ -3,8 +3,15 @@
  * An image is what <linux/img.h> says: read one as any reader would.
  */
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/procfs.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/user.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -405,6 +412,179 @@ TEST_F(image, thread)
 	EXPECT_EQ(0, t.blocked);
 	EXPECT_STREQ("format", (char *)t.comm);
 	EXPECT_EQ(0, memcmp(t.pad, "\0\0\0\0", 4));
+}
+
+/* Who it was: as /proc and the system calls tell it. */
+
+static uint64_t stat_field(pid_t pid, int nr)
+{
+	char path[64], *text, *p;
+	uint64_t val = 0;
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	text = img_read_file(path, NULL);
+	p = text ? strrchr(text, ')') + 4 : "";
+	for (i = 4; i <= nr && *p; i++) {
+		val = strtoull(p, &p, 10);
+		if (*p == ' ')
+			p++;
+	}
+	free(text);
+	return val;
+}
+
+static bool is_path(struct img_image *im, uint32_t off, const char *link, pid_t pid)
+{
+	char path[64], want[4096] = {};
+	size_t len;
+	char *d = img_note(im, "IMG", NT_IMG_INFO, 0, &len);
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, link);
+	if (readlink(path, want, sizeof(want) - 1) < 0 || off >= len ||
+	    !memchr(d + off, 0, len - off))
+		return false;
+	return !strcmp(want, d + off);
+}
+
+static int in_a_corner(void *data)
+{
+	struct rlimit lim = { 123, 456 };
+	gid_t groups[3] = { 7, 70000, 12 };
+
+	umask(0137);
+	if (chdir("/proc/self/../..") || chdir("/usr/bin") || setsid() < 0 ||
+	    setpriority(PRIO_PROCESS, 0, 5) || setrlimit(RLIMIT_NOFILE, &lim) ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	if (!geteuid() && (setgroups(3, groups) || setresgid(10, 11, 12) ||
+			   prctl(PR_SET_SECUREBITS, SECBIT_NO_CAP_AMBIENT_RAISE) ||
+			   prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT)))
+		return -errno;
+	return 0;
+}
+
+FIXTURE(info) {
+	struct img_proc p;
+	struct img_image im;
+	struct img_info in;
+	uint8_t *note;
+	size_t len;
+};
+
+FIXTURE_SETUP(info)
+{
+	struct img_launch how = { .prepare = in_a_corner };
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	ASSERT_EQ(0, img_spawn(&self->p, "formatted", 's', NULL, &how));
+	ASSERT_EQ(0, img_dump(&self->p));
+	ASSERT_EQ(0, img_load(&self->im, self->p.image));
+	self->note = img_note(&self->im, "IMG", NT_IMG_INFO, 0, &self->len);
+	ASSERT_TRUE(self->note != NULL);
+	ASSERT_LE(sizeof(self->in), self->len);
+	memcpy(&self->in, self->note, sizeof(self->in));
+}
+
+FIXTURE_TEARDOWN(info)
+{
+	img_forget(&self->p);
+	img_free(&self->im);
+}
+
+TEST_F(info, process_ids)
+{
+	pid_t pid = self->p.pid;
+
+	EXPECT_EQ(sizeof(self->in), self->in.size);
+	EXPECT_EQ(pid, self->in.pid);
+	EXPECT_EQ(getpid(), self->in.ppid);
+	EXPECT_EQ(getpgid(pid), self->in.pgrp);
+	EXPECT_EQ(getsid(pid), self->in.session);
+	EXPECT_EQ(pid, self->in.session);
+	EXPECT_EQ((uint32_t)stat_field(pid, 7), self->in.tty);
+	EXPECT_EQ(0, self->in.pad);
+}
+
+TEST_F(info, credentials)
+{
+	pid_t pid = self->p.pid;
+	uint32_t gid, i;
+	char line[64];
+	char *status;
+
+	snprintf(line, sizeof(line), "/proc/%d/status", pid);
+	status = img_read_file(line, NULL);
+	ASSERT_TRUE(status != NULL);
+	snprintf(line, sizeof(line), "\nUid:\t%u\t%u\t%u\t%u\n", self->in.uid,
+		 self->in.euid, self->in.suid, self->in.fsuid);
+	EXPECT_TRUE(strstr(status, line) != NULL);
+	snprintf(line, sizeof(line), "\nGid:\t%u\t%u\t%u\t%u\n", self->in.gid,
+		 self->in.egid, self->in.sgid, self->in.fsgid);
+	EXPECT_TRUE(strstr(status, line) != NULL);
+	free(status);
+	EXPECT_EQ(img_status_field(pid, "CapInh:", 16), self->in.cap_inheritable);
+	EXPECT_EQ(img_status_field(pid, "CapPrm:", 16), self->in.cap_permitted);
+	EXPECT_EQ(img_status_field(pid, "CapEff:", 16), self->in.cap_effective);
+	EXPECT_EQ(img_status_field(pid, "CapBnd:", 16), self->in.cap_bounding);
+	EXPECT_EQ(img_status_field(pid, "CapAmb:", 16), self->in.cap_ambient);
+	EXPECT_EQ(1, self->in.no_new_privs);
+	if (geteuid())
+		return;
+	EXPECT_EQ(10, self->in.gid);
+	EXPECT_EQ(0, self->in.cap_bounding >> CAP_SYS_BOOT & 1);
+	EXPECT_EQ(SECBIT_NO_CAP_AMBIENT_RAISE, self->in.securebits);
+	ASSERT_EQ(3, self->in.nr_groups);
+	ASSERT_LE(self->in.groups_off + 3 * sizeof(gid), self->len);
+	for (i = 0; i < 3; i++) {
+		static const uint32_t sorted[3] = { 7, 12, 70000 };
+
+		memcpy(&gid, self->note + self->in.groups_off + i * sizeof(gid), sizeof(gid));
+		EXPECT_EQ(sorted[i], gid);
+	}
+}
+
+TEST_F(info, times_and_faults)
+{
+	uint64_t tick = IMG_NSEC_PER_SEC / sysconf(_SC_CLK_TCK);
+	pid_t pid = self->p.pid;
+
+	EXPECT_EQ(stat_field(pid, 22), self->in.start_ns / tick);
+	EXPECT_LT(0, self->in.utime_ns + self->in.stime_ns);
+	EXPECT_GE(stat_field(pid, 14), self->in.utime_ns / tick);
+	EXPECT_GE(stat_field(pid, 15), self->in.stime_ns / tick);
+	EXPECT_EQ(0, self->in.cutime_ns);
+	EXPECT_EQ(0, self->in.cstime_ns);
+	EXPECT_LT(0, self->in.min_flt);
+	EXPECT_GE(stat_field(pid, 10), self->in.min_flt);
+	EXPECT_GE(stat_field(pid, 12), self->in.maj_flt);
+	EXPECT_EQ(0, self->in.cmin_flt);
+	EXPECT_EQ(0, self->in.cmaj_flt);
+}
+
+TEST_F(info, limits_and_places)
+{
+	struct img_rlimit lim;
+	struct rlimit want;
+	uint32_t i;
+
+	EXPECT_EQ(5, (int32_t)self->in.nice);
+	EXPECT_EQ(SCHED_OTHER, self->in.policy);
+	EXPECT_EQ(0, self->in.rt_priority);
+	EXPECT_EQ(0137, self->in.umask);
+	EXPECT_TRUE(is_path(&self->im, self->in.cwd_off, "cwd", self->p.pid));
+	EXPECT_TRUE(is_path(&self->im, self->in.root_off, "root", self->p.pid));
+	EXPECT_STREQ("/", (char *)self->note + self->in.root_off);
+	ASSERT_EQ(RLIM_NLIMITS, self->in.nr_rlimits);
+	ASSERT_EQ(sizeof(lim), self->in.rlimit_size);
+	ASSERT_LE(self->in.rlimits_off + RLIM_NLIMITS * sizeof(lim), self->len);
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		memcpy(&lim, self->note + self->in.rlimits_off + i * sizeof(lim), sizeof(lim));
+		ASSERT_EQ(0, prlimit(self->p.pid, i, NULL, &want));
+		EXPECT_EQ(want.rlim_cur, lim.cur);
+		EXPECT_EQ(want.rlim_max, lim.max);
+	}
 }
 
 /* What was open, with paths; numbers in order. */

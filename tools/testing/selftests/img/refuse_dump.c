@@ -7,11 +7,7 @@
 #include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/io_uring.h>
-#include <linux/membarrier.h>
-#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -34,10 +30,6 @@
 #endif
 #ifndef SYS_mseal
 #define SYS_mseal	462
-#endif
-#ifndef PR_SET_SYSCALL_USER_DISPATCH
-#define PR_SET_SYSCALL_USER_DISPATCH	59
-#define PR_SYS_DISPATCH_ON	1
 #endif
 #ifndef ARCH_SET_CPUID
 #define ARCH_SET_CPUID	0x1012
@@ -291,41 +283,6 @@ TARGET(aio)
 	CHECK_EQ(0, syscall(SYS_io_destroy, ctx));
 }
 
-TARGET(seccomp_filter)
-{
-	struct sock_filter allow[] = {
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { 1, allow };
-
-	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
-		img_target_skip("no seccomp");
-	img_freeze();
-	CHECK_EQ(2, prctl(PR_GET_SECCOMP));
-}
-
-/* May do nothing but read, write and exit. */
-TARGET(seccomp_strict)
-{
-	char c;
-
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
-		img_target_skip("no seccomp");
-	syscall(SYS_write, IMG_FD_CTL, "R", 1);
-	syscall(SYS_read, IMG_FD_CTL, &c, 1);
-	syscall(SYS_exit, c == 'G' ? 0 : 1);
-}
-
-static char selector;
-
-TARGET(syscall_dispatch)
-{
-	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector))
-		img_target_skip("no system call dispatch");
-	img_freeze();
-}
-
 /* On the CPU time of somebody else. */
 TARGET(posix_timer_of_parent)
 {
@@ -404,14 +361,6 @@ TARGET(io_permission)
 	img_freeze();
 }
 
-TARGET(membarrier)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
-		img_target_skip("no membarrier()");
-	img_freeze();
-	CHECK_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
-}
-
 TARGET(cpuid_faulting)
 {
 	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
@@ -469,7 +418,6 @@ FIXTURE(state) {
 FIXTURE_VARIANT(state) {
 	const char *name;
 	int error;
-	bool reads;	/* it sleeps in read(), not in img_freeze() */
 };
 
 FIXTURE_SETUP(state)
@@ -508,25 +456,16 @@ STATE(task_memory_policy, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
-STATE(seccomp_filter, EOPNOTSUPP);
-STATE(syscall_dispatch, EOPNOTSUPP);
 STATE(posix_timer_of_parent, EOPNOTSUPP);
 STATE(posix_timer_of_dead_thread, EOPNOTSUPP);
 STATE(local_descriptors, EOPNOTSUPP);
 STATE(thread_area, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
 STATE(io_permission, EOPNOTSUPP);
-STATE(membarrier, EOPNOTSUPP);
 STATE(cpuid_faulting, EOPNOTSUPP);
 STATE(tsc_disabled, EOPNOTSUPP);
 STATE(two_threads, EUSERS);
 STATE(shares_memory, EUSERS);
-
-FIXTURE_VARIANT_ADD(state, seccomp_strict) {
-	.name = "seccomp_strict",
-	.error = EOPNOTSUPP,
-	.reads = true,
-};
 
 /* The log takes ten lines in five seconds: what is missing is asked for again. */
 static bool logged(int log, pid_t pid, const char *comm)
@@ -549,17 +488,8 @@ static bool logged(int log, pid_t pid, const char *comm)
 TEST_F(state, refused)
 {
 	struct img_proc *p = &self->p;
-	int ret;
 
-	if (!variant->reads) {
-		IMG_SPAWN(p, variant->name, 's', NULL, NULL);
-	} else {
-		ASSERT_EQ(0, img_start(p, variant->name, 's', NULL, NULL));
-		ret = img_recv(p, 'R', NULL, 0);
-		IMG_SKIP_IF_SKIPPED(p);
-		ASSERT_EQ(0, ret);
-		ASSERT_EQ(0, img_wait_syscall(p->pid, SYS_read));
-	}
+	IMG_SPAWN(p, variant->name, 's', NULL, NULL);
 	EXPECT_EQ(-variant->error, img_open_dump(p->pid));
 	if (variant->error == EOPNOTSUPP && self->log >= 0)
 		EXPECT_TRUE(logged(self->log, p->pid, "refuse_dump"));
