@@ -16,6 +16,7 @@
 struct linux_binprm;
 struct mm_struct;
 struct task_struct;
+struct user_regset;
 struct vm_area_struct;
 
 /* Bytes of headers and notes that an image may have. */
@@ -275,6 +276,8 @@ long img_arch_syscall(unsigned int nr);
 int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs);
 /* The same for any other note of a core file; 1 if it has registers, else 0. */
 int img_arch_check_regset(struct img_load *l, const struct img_note *note);
+/* What a thread has besides the register sets of its view; NULL after the last. */
+const struct user_regset *img_arch_regset(unsigned int i);
 /* Are the mappings of the architecture as its note says? */
 int img_arch_check_vmas(struct img_load *l);
 /* Is @vma put back by the architecture? */

@@ -9,6 +9,7 @@
  * before what the kernel does with them.
  */
 #include <linux/img.h>
+#include <linux/regset.h>
 
 static const struct img_part *const img_parts[] = {
 	&img_part_sleep,
@@ -109,8 +110,13 @@ static int img_part_present(struct img_load *l, const struct img_part *part)
 
 static bool img_note_known(u32 type)
 {
+	const struct user_regset *rs;
 	unsigned int i;
 
+	for (i = 0; (rs = img_arch_regset(i)); i++) {
+		if (rs->core_note_type == type)
+			return true;
+	}
 	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
 		if (img_parts[i]->note == type)
 			return true;

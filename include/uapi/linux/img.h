@@ -52,6 +52,7 @@
 #define NT_IMG_FILE		0x494d470c	/* struct img_files */
 #define NT_IMG_ARCH		0x494d470e	/* struct img_arch_<machine> */
 #define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
+#define NT_IMG_X86_THREAD	0x494d4720	/* struct img_x86_thread */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
 
 /*
@@ -294,6 +295,10 @@ struct img_fds {
 #define IMG_X86_CPUID_XSAVE	8	/* leaf 0xd, subleaf 1, eax */
 #define IMG_X86_CPUID_WORDS	9
 
+/* img_arch_x86.flags */
+#define IMG_X86_PKEYS		(1ULL << 0)	/* @pkey_map and @exec_pkey are valid */
+#define IMG_X86_LDT		(1ULL << 1)	/* there are descriptors at @ldt_off */
+
 /*
  * What register sets cannot say, for EM_X86_64.
  *
@@ -306,17 +311,46 @@ struct img_fds {
  * (which holds the kernel's version) taken as zeros; the vDSO is put back at
  * its address, @vvar_size bytes after the start of the vvar area.  A zero
  * @vdso says that the process had none.
+ *
+ * Bit N of @pkey_map says that protection key N is allocated, @exec_pkey is the
+ * one that the kernel uses for memory that can be executed only.  Without
+ * IMG_X86_PKEYS, both are zero and mean those of a new process: key 0.
+ *
+ * @nr_ldt struct user_desc (asm/ldt.h), as modify_ldt(2) takes them with
+ * function 0x11, follow at @ldt_off: the entries that are not empty, by
+ * ascending entry_number.
  */
 struct img_arch_x86 {
 	__le32	size;
 	__le32	nr_cpuid;		/* IMG_X86_CPUID_WORDS */
-	__le64	flags;			/* none defined: must be zero */
+	__le64	flags;			/* IMG_X86_* */
 	__le32	cpuid[IMG_X86_CPUID_WORDS];
 	__le32	vvar_size;		/* bytes */
 	__le64	xfeatures;
 	__le64	vdso;			/* address of the vDSO's text */
 	__le64	vdso_size;		/* bytes */
 	__u8	vdso_digest[32];
+	__le32	pkey_map;
+	__le32	exec_pkey;		/* or IMG_NONE */
+	__le32	nr_ldt;
+	__le32	ldt_size;		/* bytes of one struct user_desc: 16 */
+	__le32	ldt_off;		/* from the beginning of the descriptor */
+	__le32	pad;
+};
+
+/* img_x86_thread.flags */
+#define IMG_X86_NOTSC		(1ULL << 0)	/* PR_SET_TSC: PR_TSC_SIGSEGV */
+#define IMG_X86_NOCPUID		(1ULL << 1)	/* ARCH_SET_CPUID: 0 */
+
+/*
+ * What else a thread has, beside its register sets; no note means no flags.
+ * Entries of the GDT (set_thread_area(2)) are in a note NT_386_TLS, as in the
+ * core file of a 32-bit program: struct user_desc for entries 12, 13 and 14.
+ */
+struct img_x86_thread {
+	__le32	size;
+	__le32	pad;
+	__le64	flags;			/* IMG_X86_NOTSC, IMG_X86_NOCPUID */
 };
 
 #endif /* _UAPI_LINUX_IMG_H */

@@ -3,8 +3,6 @@
  * What an image cannot carry makes the dump fail, with a documented errno and
  * a line in the kernel log that says what it is; the process is not harmed.
  */
-#include <asm/ldt.h>
-#include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/audit.h>
@@ -40,9 +38,6 @@
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH	59
 #define PR_SYS_DISPATCH_ON	1
-#endif
-#ifndef ARCH_SET_CPUID
-#define ARCH_SET_CPUID	0x1012
 #endif
 
 #define PAGE	4096UL
@@ -230,17 +225,6 @@ TARGET(secret)
 	freeze_with(map(MAP_SHARED, fd));
 }
 
-TARGET(protection_key)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	int key = pkey_alloc(0, 0);
-
-	if (key < 0)
-		img_target_skip("no protection keys");
-	MUST(pkey_mprotect(p, PAGE, RW, key));
-	freeze_with(p);
-}
-
 TARGET(memory_policy)
 {
 	unsigned long nodes = 1;
@@ -374,36 +358,6 @@ TARGET(itimer_prof)
 	with_itimer(ITIMER_PROF);
 }
 
-static struct user_desc flat = {
-	.entry_number = 0,
-	.limit = 0xfffff,
-	.seg_32bit = 1,
-	.limit_in_pages = 1,
-	.useable = 1,
-};
-
-TARGET(local_descriptors)
-{
-	if (syscall(SYS_modify_ldt, 1, &flat, sizeof(flat)))
-		img_target_skip("no modify_ldt()");
-	img_freeze();
-}
-
-/* By the 32-bit system call, as the 64-bit one does not exist. */
-TARGET(thread_area)
-{
-	struct user_desc *d = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	long ret;
-
-	*d = flat;
-	d->entry_number = -1;
-	__asm__ volatile("int $0x80" : "=a"(ret)
-			 : "a"(243), "b"(d) : "memory", "r8", "r9", "r10", "r11");
-	if ((int)ret)
-		img_target_skip("no set_thread_area(): %d", (int)ret);
-	img_freeze();
-}
-
 TARGET(io_privilege)
 {
 	if (iopl(3))
@@ -424,20 +378,6 @@ TARGET(membarrier)
 		img_target_skip("no membarrier()");
 	img_freeze();
 	CHECK_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
-}
-
-TARGET(cpuid_faulting)
-{
-	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
-		img_target_skip("no faulting of CPUID");
-	img_freeze();
-}
-
-TARGET(tsc_disabled)
-{
-	if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV))
-		img_target_skip("no PR_SET_TSC");
-	img_freeze();
 }
 
 static void *sleeping_thread(void *arg)
@@ -516,7 +456,6 @@ STATE(droppable, EOPNOTSUPP);
 STATE(sealed, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
-STATE(protection_key, EOPNOTSUPP);
 STATE(memory_policy, EOPNOTSUPP);
 STATE(task_memory_policy, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
@@ -529,13 +468,9 @@ STATE(posix_timer_disarmed, EOPNOTSUPP);
 STATE(itimer_real, EOPNOTSUPP);
 STATE(itimer_virtual, EOPNOTSUPP);
 STATE(itimer_prof, EOPNOTSUPP);
-STATE(local_descriptors, EOPNOTSUPP);
-STATE(thread_area, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
 STATE(io_permission, EOPNOTSUPP);
 STATE(membarrier, EOPNOTSUPP);
-STATE(cpuid_faulting, EOPNOTSUPP);
-STATE(tsc_disabled, EOPNOTSUPP);
 STATE(two_threads, EUSERS);
 STATE(shares_memory, EUSERS);
 

@@ -499,7 +499,7 @@ CASE(unknown_flags, set_head_flags, 1, EOPNOTSUPP);
 CASE(unknown_thread_flags, set_thread_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_mm_flags, set_mm_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_vma_flags, set_vma0_flags, 1ULL << 63, EOPNOTSUPP);
-CASE(unknown_arch_flags, set_arch_flags, 1, EOPNOTSUPP);
+CASE(unknown_arch_flags, set_arch_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_note_type, unknown_note, 0x494d47f0, EOPNOTSUPP);
 CASE(unknown_note_type_to_skip, unknown_note_to_skip, 0x494d47f1, 0);
 CASE(two_threads, set_nr_threads, 2, EOPNOTSUPP);
