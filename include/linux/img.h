@@ -57,6 +57,7 @@ struct img_run {
  * @file_index: index in @files by struct file pointer
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
+ * @locks: the target's locked mappings, private to lock.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
  * @runs: pages in the image, sorted by address and by position
  * @nr_runs: how many
@@ -74,6 +75,7 @@ struct img_dump {
 	struct xarray		file_index;
 	struct img_buf		files;
 	struct img_buf		fds;
+	struct img_buf		locks;
 	size_t			psinfo;
 	struct img_run		*runs;
 	size_t			nr_runs;
@@ -151,6 +153,7 @@ struct img_load {
  * @kind: IMG_VMA_ANON, IMG_VMA_FILE or IMG_VMA_ARCH
  * @file: the file or NULL
  * @name: PR_SET_VMA_ANON_NAME or NULL
+ * @pkey: protection key
  */
 struct img_mapping {
 	unsigned long	start;
@@ -162,6 +165,7 @@ struct img_mapping {
 	u32		kind;
 	struct file	*file;
 	const char	*name;
+	u32		pkey;
 };
 
 /**
@@ -210,6 +214,7 @@ void img_parts_release(struct img_load *l);
 extern const struct img_part img_part_arch;
 extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
+extern const struct img_part img_part_lock;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;
@@ -263,6 +268,15 @@ int img_file_get(struct img_load *l, u32 index, struct file **file);
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
+
+/* lock.c: locked memory */
+u64 img_lock_flags(struct img_dump *d, struct vm_area_struct *vma);
+int img_lock_mapping(const struct img_mapping *m);
+bool img_may_lock(struct img_load *l, u64 bytes);
+
+/* mm/mlock.c */
+int mlock_range(unsigned long start, size_t len, vm_flags_t flags);
+int do_mlockall(int flags);
 
 /*
  * The architecture's side: arch/<arch>/kernel/img.c.

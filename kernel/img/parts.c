@@ -22,6 +22,7 @@ static const struct img_part *const img_parts[] = {
 	&img_part_file,
 	&img_part_mm,
 	&img_part_vma,
+	&img_part_lock,
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,

@@ -169,6 +169,8 @@ struct img_signal {
 #define IMG_MM_MDWE_NO_INHERIT	(1ULL << 1)	/* with PR_MDWE_NO_INHERIT */
 #define IMG_MM_THP_DISABLE	(1ULL << 2)	/* PR_SET_THP_DISABLE */
 #define IMG_MM_TOPDOWN		(1ULL << 3)	/* mmap_base is an upper end */
+#define IMG_MM_LOCK_FUTURE	(1ULL << 4)	/* mlockall(MCL_FUTURE) */
+#define IMG_MM_LOCK_ONFAULT	(1ULL << 5)	/* with MCL_ONFAULT */
 
 /*
  * Address space fields, checked on resume as prctl(PR_SET_MM_MAP) checks
@@ -212,10 +214,14 @@ struct img_mm {
 #define IMG_VMA_HUGEPAGE	(1ULL << 6)	/* MADV_HUGEPAGE */
 #define IMG_VMA_NOHUGEPAGE	(1ULL << 7)	/* MADV_NOHUGEPAGE */
 #define IMG_VMA_MERGEABLE	(1ULL << 8)	/* MADV_MERGEABLE */
+#define IMG_VMA_LOCKED		(1ULL << 9)	/* mlock(2) */
+#define IMG_VMA_LOCKONFAULT	(1ULL << 10)	/* with MLOCK_ONFAULT */
+#define IMG_VMA_SEALED		(1ULL << 11)	/* mseal(2) */
 
 /*
  * One mapping.  @prot and @map are the values that mmap(2) takes: PROT_*;
- * MAP_PRIVATE or MAP_SHARED, MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_NORESERVE.
+ * MAP_PRIVATE, MAP_SHARED or MAP_DROPPABLE, MAP_ANONYMOUS, MAP_GROWSDOWN,
+ * MAP_NORESERVE.
  * @start and @end are multiples of the page size; mappings are sorted and do
  * not overlap.
  */
@@ -230,6 +236,8 @@ struct img_vma {
 	__le32	file;			/* index in struct img_files or IMG_NONE */
 	__le32	name_off;		/* PR_SET_VMA_ANON_NAME: NUL-terminated, or IMG_NONE */
 	__le32	pad;
+	__le32	pkey;			/* pkey_mprotect(2); also a key that was freed since */
+	__le32	pad2;
 };
 
 /* @nr struct img_vma at @vmas_off, names (at their name_off) after them. */

@@ -26,14 +26,8 @@
 
 #include "img_test.h"
 
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE	0x08
-#endif
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret	447
-#endif
-#ifndef SYS_mseal
-#define SYS_mseal	462
 #endif
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH	59
@@ -145,55 +139,6 @@ TARGET(huge_tlb)
 	freeze_with(p);
 	munmap(p, 2UL << 20);
 	img_write_str("/proc/sys/vm/nr_hugepages", "0");
-}
-
-TARGET(locked)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	MUST(mlock(p, PAGE));
-	freeze_with(p);
-	CHECK_EQ(4, img_status_field(getpid(), "VmLck:", 10));
-}
-
-TARGET(locked_on_fault)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	MUST(syscall(SYS_mlock2, p, PAGE, 1 /* MLOCK_ONFAULT */));
-	freeze_with(p);
-}
-
-TARGET(all_locked)
-{
-	MUST(mlockall(MCL_CURRENT));
-	freeze_with(map(MAP_PRIVATE | MAP_ANONYMOUS, -1));
-}
-
-TARGET(future_locked)
-{
-	MUST(mlockall(MCL_FUTURE));
-	img_freeze();
-	freeze_with(map(MAP_PRIVATE | MAP_ANONYMOUS, -1));
-}
-
-TARGET(droppable)
-{
-	char *p = mmap(NULL, PAGE, RW, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		img_target_skip("no MAP_DROPPABLE");
-	freeze_with(p);
-}
-
-TARGET(sealed)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	if (syscall(SYS_mseal, p, PAGE, 0))
-		img_target_skip("no mseal()");
-	freeze_with(p);
-	CHECK_EQ(-1, munmap(p, PAGE));
 }
 
 TARGET(userfault)
@@ -449,11 +394,6 @@ STATE(memory_file, EOPNOTSUPP);
 STATE(memory_file_shared, EOPNOTSUPP);
 STATE(dev_zero_shared, EOPNOTSUPP);
 STATE(huge_tlb, EOPNOTSUPP);
-STATE(locked, EOPNOTSUPP);
-STATE(locked_on_fault, EOPNOTSUPP);
-STATE(all_locked, EOPNOTSUPP);
-STATE(droppable, EOPNOTSUPP);
-STATE(sealed, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
 STATE(memory_policy, EOPNOTSUPP);
@@ -556,21 +496,6 @@ TEST(deleted_program)
 	ASSERT_EQ(0, unlink(path));
 	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 	img_kill(&p);
-}
-
-/* Nothing is locked yet, but what is mapped from now on will be. */
-TEST(future_locked)
-{
-	struct img_proc p;
-
-	if (img_nodump())
-		SKIP(return, "needs a dump");
-	IMG_SPAWN(&p, "future_locked", 's', NULL, NULL);
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	ASSERT_EQ(0, img_go(&p));
-	ASSERT_EQ(0, img_await_ready(&p));
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	EXPECT_EQ(0, img_finish(&p));
 }
 
 /* A parent in vfork(), and its child. */
