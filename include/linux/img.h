@@ -10,6 +10,7 @@
 #include <linux/elf.h>
 #include <linux/elfcore.h>
 #include <linux/fs.h>
+#include <linux/nodemask_types.h>
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
@@ -58,6 +59,7 @@ struct img_run {
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
  * @locks: the target's locked mappings, private to lock.c
+ * @policies: memory policies, private to policy.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
  * @runs: pages in the image, sorted by address and by position
  * @nr_runs: how many
@@ -76,6 +78,7 @@ struct img_dump {
 	struct img_buf		files;
 	struct img_buf		fds;
 	struct img_buf		locks;
+	struct img_buf		policies;
 	size_t			psinfo;
 	struct img_run		*runs;
 	size_t			nr_runs;
@@ -172,6 +175,7 @@ struct img_mapping {
  * struct img_part - one kind of state, saved and restored in one file
  * @name: what it is, for the log
  * @note: NT_IMG_* that must be in an image, once, or 0
+ * @optional: or need not be there
  * @hold: the target is held and @d->mm is its own; refuse what cannot be
  *	carried, take what the snapshot will not show.  May sleep, must be
  *	short; may be called again after @drop when the target moved.
@@ -190,6 +194,7 @@ struct img_mapping {
 struct img_part {
 	const char *name;
 	u32 note;
+	bool optional;
 	int (*hold)(struct img_dump *d);
 	int (*save)(struct img_dump *d);
 	void (*drop)(struct img_dump *d);
@@ -218,6 +223,7 @@ extern const struct img_part img_part_lock;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;
+extern const struct img_part img_part_policy;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
 extern const struct img_part img_part_signal;
@@ -273,6 +279,21 @@ int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 u64 img_lock_flags(struct img_dump *d, struct vm_area_struct *vma);
 int img_lock_mapping(const struct img_mapping *m);
 bool img_may_lock(struct img_load *l, u64 bytes);
+
+/* policy.c: memory policies */
+#ifdef CONFIG_NUMA
+int img_policy_apply(struct img_load *l, const struct img_mapping *m);
+#else
+static inline int img_policy_apply(struct img_load *l, const struct img_mapping *m)
+{
+	return 0;
+}
+#endif
+
+/* mm/mempolicy.c */
+int mpol_check(int mode, nodemask_t *nodes);
+int mpol_set_task(int mode, nodemask_t *nodes);
+int mpol_set_range(unsigned long start, unsigned long len, int mode, nodemask_t *nodes);
 
 /* mm/mlock.c */
 int mlock_range(unsigned long start, size_t len, vm_flags_t flags);

@@ -23,6 +23,9 @@ static const struct img_part *const img_parts[] = {
 	&img_part_mm,
 	&img_part_vma,
 	&img_part_lock,
+#ifdef CONFIG_NUMA
+	&img_part_policy,
+#endif
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,
@@ -103,7 +106,7 @@ static int img_part_present(struct img_load *l, const struct img_part *part)
 		    !strcmp(l->notes[i].name, IMG_NOTE_NAME))
 			n++;
 	}
-	if (n == 1)
+	if (n == 1 || (!n && part->optional))
 		return 0;
 	return img_load_refuse(l, -EBADMSG, "%u notes of %s, must be 1", n,
 			       part->name);

@@ -40,10 +40,6 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	if (!list_empty(&t->pi_state_list))
 		return "a held priority-inheritance futex";
 #endif
-#ifdef CONFIG_NUMA
-	if (t->mempolicy)
-		return "a memory policy";
-#endif
 	if (t->signal->is_child_subreaper)
 		return "PR_SET_CHILD_SUBREAPER";
 #ifdef CONFIG_USER_EVENTS

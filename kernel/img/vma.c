@@ -6,7 +6,6 @@
 #include <linux/binfmts.h>
 #include <linux/hugetlb.h>
 #include <linux/img.h>
-#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
@@ -82,8 +81,6 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 		return "a shadow stack";
 	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
 		return "a device mapping";
-	if (vma_policy(vma))
-		return "a memory policy";
 	if (vma_is_anon_shmem(vma))
 		return "shared anonymous memory";
 	if (vma->vm_flags & VM_SHARED)
@@ -521,6 +518,8 @@ static int img_restore_vma(struct img_load *l, const struct img_mapping *m, bool
 		err = img_vma_unlike(m, true);
 	if (!err && (twin || next_twin))
 		err = img_vma_own(m);
+	if (!err)
+		err = img_policy_apply(l, m);
 	if (!err)
 		err = img_vma_name(m);
 	if (!err && (m->map & MAP_PRIVATE))

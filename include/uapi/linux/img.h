@@ -53,6 +53,7 @@
 #define NT_IMG_ARCH		0x494d470e	/* struct img_arch_<machine> */
 #define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
 #define NT_IMG_X86_THREAD	0x494d4720	/* struct img_x86_thread */
+#define NT_IMG_POLICY		0x494d4722	/* struct img_policies */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
 
 /*
@@ -246,6 +247,26 @@ struct img_vmas {
 	__le32	vma_size;		/* bytes of one struct img_vma */
 	__le32	nr;
 	__le32	vmas_off;		/* from the beginning of the descriptor */
+};
+
+/*
+ * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
+ * @start to @end, or, if both are 0, of the first thread.
+ */
+struct img_policy {
+	__le64	start;			/* address of the first byte */
+	__le64	end;			/* address after the last byte */
+	__le32	mode;			/* MPOL_* and MPOL_F_* */
+	__le32	pad;
+	__le64	nodes[16];		/* bit N % 64 of word N / 64 is node N */
+};
+
+/* @nr struct img_policy at @policies_off, by ascending @start. */
+struct img_policies {
+	__le32	size;
+	__le32	policy_size;		/* bytes of one struct img_policy */
+	__le32	nr;			/* at least 1 */
+	__le32	policies_off;		/* from the beginning of the descriptor */
 };
 
 /*

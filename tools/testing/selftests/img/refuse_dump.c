@@ -26,6 +26,9 @@
 
 #include "img_test.h"
 
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node	450
+#endif
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret	447
 #endif
@@ -170,23 +173,15 @@ TARGET(secret)
 	freeze_with(map(MAP_SHARED, fd));
 }
 
-TARGET(memory_policy)
+TARGET(home_node)
 {
 	unsigned long nodes = 1;
 	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-	if (syscall(SYS_mbind, p, 4 * PAGE, 2 /* MPOL_BIND */, &nodes, 2, 0))
-		img_target_skip("no memory policies");
+	if (syscall(SYS_mbind, p, 4 * PAGE, 2 /* MPOL_BIND */, &nodes, 2, 0) ||
+	    syscall(SYS_set_mempolicy_home_node, p, 4 * PAGE, 0, 0))
+		img_target_skip("no home nodes of memory policies");
 	freeze_with(p);
-}
-
-TARGET(task_memory_policy)
-{
-	unsigned long nodes = 1;
-
-	if (syscall(SYS_set_mempolicy, 2 /* MPOL_BIND */, &nodes, 2))
-		img_target_skip("no memory policies");
-	img_freeze();
 }
 
 TARGET(uring)
@@ -396,8 +391,7 @@ STATE(dev_zero_shared, EOPNOTSUPP);
 STATE(huge_tlb, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
-STATE(memory_policy, EOPNOTSUPP);
-STATE(task_memory_policy, EOPNOTSUPP);
+STATE(home_node, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);

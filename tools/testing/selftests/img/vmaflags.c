@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "img_test.h"
 
@@ -463,6 +464,218 @@ TEST(refuses_sealed_vdso)
 	IMG_SPAWN(&p, "vdso_sealed", 's', NULL, NULL);
 	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 	EXPECT_EQ(0, img_finish(&p));
+}
+
+/*
+ * Memory policies
+ */
+
+#ifndef MPOL_LOCAL
+#define MPOL_PREFERRED		1
+#define MPOL_BIND		2
+#define MPOL_INTERLEAVE		3
+#define MPOL_LOCAL		4
+#define MPOL_F_ADDR		2
+#define MPOL_F_STATIC_NODES	(1 << 15)
+#define MPOL_F_RELATIVE_NODES	(1 << 14)
+#endif
+
+static const struct {
+	int mode;
+	unsigned long nodes;
+} policies[] = {
+	{ MPOL_BIND, 1 },
+	{ MPOL_INTERLEAVE, 1 },
+	{ MPOL_PREFERRED, 1 },
+	{ MPOL_LOCAL, 0 },
+	{ MPOL_BIND | MPOL_F_STATIC_NODES, 5 },
+	{ MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES, 6 },
+	{ 0, 0 },
+};
+
+static void check_policy(void *addr, int mode, unsigned long nodes)
+{
+	unsigned long seen[16] = {};
+	int now = -1;
+
+	CHECK_EQ(0, syscall(SYS_get_mempolicy, &now, seen, 1024, addr, addr ? MPOL_F_ADDR : 0));
+	CHECK_EQ(mode, now);
+	CHECK_EQ(nodes, seen[0]);
+}
+
+FLAGS_TEST(memory_policies)
+{
+	char *p = map_apart(28 * PAGE, RW);
+	size_t i;
+
+	img_fill(p, 28 * PAGE, 1);
+	for (i = 0; i < ARRAY_SIZE(policies); i++) {
+		if (policies[i].mode &&
+		    syscall(SYS_mbind, p + 4 * i * PAGE, 4 * PAGE, policies[i].mode,
+			    &policies[i].nodes, 64, 0))
+			img_target_skip("no memory policies");
+	}
+	img_freeze();
+	for (i = 0; i < ARRAY_SIZE(policies); i++)
+		check_policy(p + 4 * i * PAGE, policies[i].mode, policies[i].nodes);
+	check_policy(NULL, 0, 0);
+	CHECK_FILL(p, 28 * PAGE, 1);
+}
+
+TARGET(task_policy)
+{
+	int i = atoi(arg);
+
+	if (syscall(SYS_set_mempolicy, policies[i].mode, &policies[i].nodes, 64))
+		img_target_skip("no memory policies");
+	img_freeze();
+	check_policy(NULL, policies[i].mode, policies[i].nodes);
+}
+
+TEST(policy_of_the_task)
+{
+	char arg[2] = {};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(policies); i++) {
+		arg[0] = '0' + i;
+		run(_metadata, "task_policy", arg);
+	}
+}
+
+static int interleave(void *data)
+{
+	unsigned long nodes = 1;
+
+	return syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &nodes, 64) ? -errno : 0;
+}
+
+TARGET(policy_of_the_launcher)
+{
+	img_freeze();
+	if (!img_nodump())
+		check_policy(NULL, MPOL_INTERLEAVE, 1);
+}
+
+/* As any program: what numactl(8) sets is for what it runs. */
+TEST(policy_of_the_launcher)
+{
+	struct img_launch how = { .prepare = interleave };
+	struct img_proc p;
+
+	IMG_SPAWN(&p, "policy_of_the_launcher", 's', NULL, NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	if (img_resume_as(&p, &how) == -ENOSYS)
+		SKIP(return, "no memory policies");
+	ASSERT_EQ(0, img_settle(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
+/* Both kinds, to be damaged. */
+TARGET(both_policies)
+{
+	unsigned long nodes = 1;
+	char *p = map_apart(4 * PAGE, RW);
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 64) ||
+	    syscall(SYS_mbind, p, 4 * PAGE, MPOL_BIND, &nodes, 64, 0))
+		img_target_skip("no memory policies");
+	img_freeze();
+}
+
+#define POLICIES	((struct img_policies *)img_note(im, "IMG", NT_IMG_POLICY, 0, NULL))
+#define POLICY(i)	((struct img_policy *)(POLICIES + 1) + (i))
+
+enum member {
+	NOTHING, SIZE, POLICY_SIZE, NR, OFF, START, END, MODE, PAD, NODES, LAST_NODE,
+	TASK_START, TASK_END, TASK_MODE,
+};
+
+static void set_member(struct img_image *im, enum member m, uint64_t v)
+{
+	switch (m) {
+	case NOTHING:				break;
+	case SIZE:	POLICIES->size = v;	break;
+	case POLICY_SIZE: POLICIES->policy_size = v; break;
+	case NR:	POLICIES->nr = v;	break;
+	case OFF:	POLICIES->policies_off = v; break;
+	case START:	POLICY(1)->start = v;	break;
+	case END:	POLICY(1)->end = v;	break;
+	case MODE:	POLICY(1)->mode = v;	break;
+	case PAD:	POLICY(1)->pad = v;	break;
+	case NODES:	POLICY(1)->nodes[0] = v; break;
+	case LAST_NODE:	POLICY(1)->nodes[15] = v; break;
+	case TASK_START: POLICY(0)->start = v;	break;
+	case TASK_END:	POLICY(0)->end = v;	break;
+	case TASK_MODE:	POLICY(0)->mode = v;	break;
+	}
+}
+
+static const struct {
+	enum member member;
+	uint64_t value;
+	int error;
+} bad_policies[] = {
+	{ NOTHING, 0, 0 },
+	{ SIZE, 0, EBADMSG },
+	{ SIZE, 0xffffffff, EBADMSG },
+	{ POLICY_SIZE, 0, EBADMSG },
+	{ POLICY_SIZE, 0xffffffff, EBADMSG },
+	{ NR, 0, EBADMSG },
+	{ NR, 3, EBADMSG },
+	{ NR, 0xffffffff, EBADMSG },
+	{ OFF, 0xfffffff0, EBADMSG },
+	{ START, 0, EBADMSG },
+	{ START, 0x10000, EBADMSG },
+	{ START, -1ULL, EBADMSG },
+	{ END, 0, EBADMSG },
+	{ END, -1ULL, EBADMSG },
+	{ MODE, 99, ENODEV },
+	{ MODE, 0xffffffff, ENODEV },
+	{ MODE, MPOL_INTERLEAVE, 0 },
+	{ PAD, 1, EBADMSG },
+	{ NODES, 0, ENODEV },
+	{ NODES, 1ULL << 40, ENODEV },
+	{ NODES, 1 | 1ULL << 40, ENODEV },
+	{ LAST_NODE, 1ULL << 63, ENODEV },
+	{ TASK_START, 1, EBADMSG },
+	{ TASK_END, 1, EBADMSG },
+	{ TASK_MODE, 99, ENODEV },
+};
+
+TEST(bad_memory_policies)
+{
+	struct img_image good, bad;
+	struct img_proc p;
+	pid_t pid;
+	size_t i;
+	int ret;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	IMG_SPAWN(&p, "both_policies", 's', NULL, NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_load(&good, p.image));
+	for (i = 0; i < ARRAY_SIZE(bad_policies); i++) {
+		ASSERT_EQ(0, img_copy(&bad, &good));
+		set_member(&bad, bad_policies[i].member, bad_policies[i].value);
+		img_fix_crc(&bad);
+		ASSERT_EQ(0, img_save(&bad, p.image));
+		img_free(&bad);
+		ret = img_try_exec(p.image, NULL, &pid);
+		if (!ret) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+		}
+		if (ret != -bad_policies[i].error) {
+			img_diag("case %zu: %s", i, ret ? strerror(-ret) : "it ran");
+			_metadata->exit_code = KSFT_FAIL;
+		}
+	}
+	img_free(&good);
+	img_forget(&p);
 }
 
 /*
