@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/signal_types.h>
 #include <linux/sockptr.h>
+#include <linux/nodemask_types.h>
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
@@ -23,6 +24,7 @@ struct mm_struct;
 struct seccomp_filter;
 struct sock_filter;
 struct task_struct;
+struct user_regset;
 struct vm_area_struct;
 
 /* Bytes of headers and notes that an image may have. */
@@ -107,6 +109,8 @@ struct posix_timer_state {
  * @file_index: index in @files by struct file pointer
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
+ * @locks: the target's locked mappings, private to lock.c
+ * @policies: memory policies, private to policy.c
  * @psinfo: where the NT_PRPSINFO is in @notes, private to psinfo.c
  * @itimers: as they were when the pending signals were taken, by ITIMER_*
  * @info: what goes into the info note, private to info.c
@@ -127,6 +131,8 @@ struct img_dump {
 	struct xarray		file_index;
 	struct img_buf		files;
 	struct img_buf		fds;
+	struct img_buf		locks;
+	struct img_buf		policies;
 	size_t			psinfo;
 	struct itimer_state	itimers[3];
 	struct img_info_copy	*info;
@@ -213,6 +219,7 @@ struct img_load {
  * @kind: IMG_VMA_ANON, IMG_VMA_FILE or IMG_VMA_ARCH
  * @file: the file or NULL
  * @name: PR_SET_VMA_ANON_NAME or NULL
+ * @pkey: protection key
  */
 struct img_mapping {
 	unsigned long	start;
@@ -224,13 +231,14 @@ struct img_mapping {
 	u32		kind;
 	struct file	*file;
 	const char	*name;
+	u32		pkey;
 };
 
 /**
  * struct img_part - one kind of state, saved and restored in one file
  * @name: what it is, for the log
  * @note: NT_IMG_* that must be in an image, once, or 0
- * @optional: the note may be missing
+ * @optional: or need not be there
  * @hold: the target is held and @d->mm is its own; refuse what cannot be
  *	carried, take what the snapshot will not show.  May sleep, must be
  *	short; may be called again after @drop when the target moved.
@@ -275,9 +283,11 @@ extern const struct img_part img_part_arch;
 extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
 extern const struct img_part img_part_info;
+extern const struct img_part img_part_lock;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
 extern const struct img_part img_part_pages;
+extern const struct img_part img_part_policy;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
 extern const struct img_part img_part_seccomp;
@@ -352,6 +362,30 @@ int img_prctl_finish(const struct img_thread *th);
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 
+/* lock.c: locked memory */
+u64 img_lock_flags(struct img_dump *d, struct vm_area_struct *vma);
+int img_lock_mapping(const struct img_mapping *m);
+bool img_may_lock(struct img_load *l, u64 bytes);
+
+/* policy.c: memory policies */
+#ifdef CONFIG_NUMA
+int img_policy_apply(struct img_load *l, const struct img_mapping *m);
+#else
+static inline int img_policy_apply(struct img_load *l, const struct img_mapping *m)
+{
+	return 0;
+}
+#endif
+
+/* mm/mempolicy.c */
+int mpol_check(int mode, nodemask_t *nodes);
+int mpol_set_task(int mode, nodemask_t *nodes);
+int mpol_set_range(unsigned long start, unsigned long len, int mode, nodemask_t *nodes);
+
+/* mm/mlock.c */
+int mlock_range(unsigned long start, size_t len, vm_flags_t flags);
+int do_mlockall(int flags);
+
 /*
  * What patches of the kernel make callable.
  */
@@ -401,6 +435,8 @@ long img_arch_syscall(unsigned int nr);
 int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs);
 /* The same for any other note of a core file; 1 if it has registers, else 0. */
 int img_arch_check_regset(struct img_load *l, const struct img_note *note);
+/* What a thread has besides the register sets of its view; NULL after the last. */
+const struct user_regset *img_arch_regset(unsigned int i);
 /* Are the mappings of the architecture as its note says? */
 int img_arch_check_vmas(struct img_load *l);
 /* Is @vma put back by the architecture? */

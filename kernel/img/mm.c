@@ -16,7 +16,8 @@
 #include <linux/sched/signal.h>
 
 #define IMG_MM_KNOWN	(IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT | IMG_MM_THP_DISABLE | \
-			 IMG_MM_TOPDOWN | IMG_MM_MERGE_ANY)
+			 IMG_MM_TOPDOWN | IMG_MM_MERGE_ANY |	\
+			 IMG_MM_LOCK_FUTURE | IMG_MM_LOCK_ONFAULT)
 
 #define IMG_DUMP_FILTER_KNOWN	(MMF_DUMP_FILTER_MASK >> MMF_DUMP_FILTER_SHIFT)
 
@@ -40,6 +41,10 @@ static u64 img_get_mm_flags(struct mm_struct *mm)
 		if (test_bit(img_mm_flags[i].bit, &mm->flags))
 			flags |= img_mm_flags[i].flag;
 	}
+	if (mm->def_flags & VM_LOCKED)
+		flags |= IMG_MM_LOCK_FUTURE;
+	if (mm->def_flags & VM_LOCKONFAULT)
+		flags |= IMG_MM_LOCK_ONFAULT;
 	return flags;
 }
 
@@ -224,6 +229,21 @@ static int img_check_exe(struct img_load *l, struct file *exe)
 	return 0;
 }
 
+/* Flags that make no sense alone, or need a right. */
+static int img_check_mm_flags(struct img_load *l, u64 flags)
+{
+	if (flags & ~IMG_MM_KNOWN)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown address space flags %llx", flags);
+	if ((flags & (IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT)) == IMG_MM_MDWE_NO_INHERIT ||
+	    (flags & (IMG_MM_LOCK_FUTURE | IMG_MM_LOCK_ONFAULT)) == IMG_MM_LOCK_ONFAULT)
+		return img_load_refuse(l, -EBADMSG, "bad address space flags %llx", flags);
+	if ((flags & IMG_MM_MERGE_ANY) && !IS_ENABLED(CONFIG_KSM))
+		return img_load_refuse(l, -EOPNOTSUPP, "PR_SET_MEMORY_MERGE");
+	if ((flags & IMG_MM_LOCK_FUTURE) && !img_may_lock(l, 0))
+		return img_load_refuse(l, -EPERM, "memory may not be locked");
+	return 0;
+}
+
 static int img_mm_check(struct img_load *l)
 {
 	unsigned long auxv[AT_VECTOR_SIZE];
@@ -235,20 +255,16 @@ static int img_mm_check(struct img_load *l)
 	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
 	if (err)
 		return err;
-	if (le64_to_cpu(m.flags) & ~IMG_MM_KNOWN)
-		return img_load_refuse(l, -EOPNOTSUPP, "unknown address space flags %llx",
-				       le64_to_cpu(m.flags));
+	err = img_check_mm_flags(l, le64_to_cpu(m.flags));
+	if (err)
+		return err;
 	if (le32_to_cpu(m.coredump_filter) & ~IMG_DUMP_FILTER_KNOWN)
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown core dump filter %x",
 				       le32_to_cpu(m.coredump_filter));
-	if ((le64_to_cpu(m.flags) & IMG_MM_MERGE_ANY) && !IS_ENABLED(CONFIG_KSM))
-		return img_load_refuse(l, -EOPNOTSUPP, "PR_SET_MEMORY_MERGE");
 	err = img_check_membarrier(l, le32_to_cpu(m.membarrier));
 	if (err)
 		return err;
-	if (le32_to_cpu(m.dumpable) > SUID_DUMP_ROOT || m.pad ||
-	    (le64_to_cpu(m.flags) & (IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT)) ==
-	    IMG_MM_MDWE_NO_INHERIT)
+	if (le32_to_cpu(m.dumpable) > SUID_DUMP_ROOT || m.pad)
 		return img_load_refuse(l, -EBADMSG, "bad address space note");
 	img_get_map(&m, &map);
 	if (check_data_rlimit(rlimit(RLIMIT_DATA), map.brk, map.start_brk, map.end_data,
@@ -344,6 +360,13 @@ static int img_finish_merge(struct img_load *l)
 	return err;
 }
 
+static int img_lock_future(u64 flags)
+{
+	if (!(flags & IMG_MM_LOCK_FUTURE))
+		return 0;
+	return do_mlockall(MCL_FUTURE | (flags & IMG_MM_LOCK_ONFAULT ? MCL_ONFAULT : 0));
+}
+
 /*
  * When all mappings are there, as they may be older than this rule.  Who is
  * under the rule already stays under it as it is, as with prctl(2).
@@ -357,6 +380,8 @@ static int img_mm_finish(struct img_load *l)
 	err = img_note_struct(l, NT_IMG_MM, &m, sizeof(m), NULL);
 	if (!err && (le64_to_cpu(m.flags) & IMG_MM_MERGE_ANY))
 		err = img_finish_merge(l);
+	if (!err)
+		err = img_lock_future(le64_to_cpu(m.flags));
 	if (err || test_bit(MMF_HAS_MDWE, &mm->flags))
 		return err;
 	if (le64_to_cpu(m.flags) & IMG_MM_MDWE_NO_INHERIT)

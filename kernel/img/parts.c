@@ -11,6 +11,7 @@
  * after them.
  */
 #include <linux/img.h>
+#include <linux/regset.h>
 
 static const struct img_part *const img_parts[] = {
 	&img_part_sleep,
@@ -25,6 +26,10 @@ static const struct img_part *const img_parts[] = {
 	&img_part_file,
 	&img_part_mm,
 	&img_part_vma,
+	&img_part_lock,
+#ifdef CONFIG_NUMA
+	&img_part_policy,
+#endif
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,
@@ -114,8 +119,13 @@ static int img_part_present(struct img_load *l, const struct img_part *part)
 
 static bool img_note_known(u32 type)
 {
+	const struct user_regset *rs;
 	unsigned int i;
 
+	for (i = 0; (rs = img_arch_regset(i)); i++) {
+		if (rs->core_note_type == type)
+			return true;
+	}
 	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
 		if (img_parts[i]->note == type)
 			return true;

@@ -23,12 +23,21 @@
 /* The owner that core files give to a regset note. */
 static const char *img_regset_owner(u32 type)
 {
+	if (type >> 8 == NT_IMG_HEADER >> 8)
+		return IMG_NOTE_NAME;
 	return type == NT_PRSTATUS || type == NT_PRFPREG ? "CORE" : "LINUX";
 }
 
 static unsigned int img_regset_size(const struct user_regset *rs)
 {
 	return rs->n * rs->size;
+}
+
+/* The sets of a view, then what only the architecture knows of. */
+static const struct user_regset *img_regset(const struct user_regset_view *view,
+					    unsigned int i)
+{
+	return i < view->n ? &view->regsets[i] : img_arch_regset(i - view->n);
 }
 
 static bool img_regset_active(struct task_struct *task, const struct user_regset *rs)
@@ -99,12 +108,11 @@ static int img_hold_regset(struct img_dump *d, const struct user_regset *rs)
 static int img_regs_hold(struct img_dump *d)
 {
 	const struct user_regset_view *view = task_user_regset_view(d->task);
+	const struct user_regset *rs;
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; !err && i < view->n; i++) {
-		const struct user_regset *rs = &view->regsets[i];
-
+	for (i = 0; !err && (rs = img_regset(view, i)); i++) {
 		if (!img_regset_active(d->task, rs))
 			continue;
 		if (!rs->set)
@@ -180,15 +188,16 @@ static const struct user_regset *img_find_regset(struct task_struct *task,
 						 const struct img_note *note)
 {
 	const struct user_regset_view *view = task_user_regset_view(task);
+	const struct user_regset *rs;
 	unsigned int i;
 
 	if (strcmp(note->name, img_regset_owner(note->type)))
 		return NULL;
-	for (i = 0; i < view->n; i++) {
-		const struct user_regset *rs = &view->regsets[i];
-
-		if (rs->core_note_type == note->type && rs->set)
-			return rs;
+	for (i = 0; (rs = img_regset(view, i)); i++) {
+		if (rs->core_note_type != note->type || !rs->set)
+			continue;
+		/* What the CPU has; the architecture's own come to be by this. */
+		return i >= view->n || img_regset_active(task, rs) ? rs : NULL;
 	}
 	return NULL;
 }
@@ -200,7 +209,7 @@ static int img_set_regset(struct task_struct *task, const struct img_note *note)
 	void *buf;
 	int err;
 
-	if (!rs || !img_regset_active(task, rs))
+	if (!rs)
 		return 0;
 	/* Notes of a CPU with fewer or more features are of another length. */
 	len = img_regset_size(rs);

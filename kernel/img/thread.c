@@ -32,10 +32,6 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	if (!list_empty(&t->pi_state_list))
 		return "a held priority-inheritance futex";
 #endif
-#ifdef CONFIG_NUMA
-	if (t->mempolicy)
-		return "a memory policy";
-#endif
 #ifdef CONFIG_USER_EVENTS
 	if (t->user_event_mm)
 		return "user events";

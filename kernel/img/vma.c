@@ -6,7 +6,6 @@
 #include <linux/binfmts.h>
 #include <linux/hugetlb.h>
 #include <linux/img.h>
-#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
@@ -20,15 +19,22 @@
 #include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
 
+#ifdef CONFIG_64BIT
+#define IMG_VM_SEALED	VM_SEALED
+#else
+#define IMG_VM_SEALED	VM_NONE
+#endif
+
 /* Everything that a mapping may have; what is not here is refused. */
 #define IMG_VM_KNOWN	(VM_ACCESS_FLAGS | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | \
 			 VM_MAYSHARE | VM_GROWSDOWN | VM_ACCOUNT | VM_NORESERVE |  \
 			 VM_DONTCOPY | VM_WIPEONFORK | VM_DONTDUMP | VM_RAND_READ | \
 			 VM_SEQ_READ | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_MERGEABLE | \
-			 VM_SOFTDIRTY)
+			 VM_SOFTDIRTY | VM_LOCKED_MASK | VM_DROPPABLE |		  \
+			 IMG_VM_SEALED | ARCH_VM_PKEY_FLAGS)
 
-#define IMG_MAP_KNOWN	(MAP_PRIVATE | MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN | \
-			 MAP_NORESERVE)
+#define IMG_MAP_KNOWN	(MAP_PRIVATE | MAP_SHARED | MAP_DROPPABLE | MAP_ANONYMOUS | \
+			 MAP_GROWSDOWN | MAP_NORESERVE)
 
 /* Characters in the name of a mapping, see prctl(PR_SET_VMA_ANON_NAME). */
 #define IMG_VMA_NAME_MAX	79
@@ -51,6 +57,7 @@ static const struct img_vma_flag img_vma_flags[] = {
 	{ VM_HUGEPAGE,		IMG_VMA_HUGEPAGE,	MADV_HUGEPAGE },
 	{ VM_NOHUGEPAGE,	IMG_VMA_NOHUGEPAGE,	MADV_NOHUGEPAGE },
 	{ VM_MERGEABLE,		IMG_VMA_MERGEABLE,	MADV_MERGEABLE },
+	{ IMG_VM_SEALED,	IMG_VMA_SEALED,		-1 },
 	/* Last: see img_vma_unlike(). */
 	{ VM_DONTCOPY,		IMG_VMA_DONTFORK,	MADV_DONTFORK },
 };
@@ -58,7 +65,8 @@ static const struct img_vma_flag img_vma_flags[] = {
 #define IMG_VMA_KNOWN							\
 	(IMG_VMA_ACCOUNT | IMG_VMA_DONTFORK | IMG_VMA_WIPEONFORK |	\
 	 IMG_VMA_DONTDUMP | IMG_VMA_RANDOM | IMG_VMA_SEQUENTIAL |	\
-	 IMG_VMA_HUGEPAGE | IMG_VMA_NOHUGEPAGE | IMG_VMA_MERGEABLE)
+	 IMG_VMA_HUGEPAGE | IMG_VMA_NOHUGEPAGE | IMG_VMA_MERGEABLE |	\
+	 IMG_VMA_LOCKED | IMG_VMA_LOCKONFAULT | IMG_VMA_SEALED)
 
 /* A mapping of a kind that this version cannot carry, by name. */
 static const char *img_vma_obstacle(struct vm_area_struct *vma)
@@ -69,22 +77,10 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 		return "huge pages of hugetlbfs";
 	if (vma_is_secretmem(vma))
 		return "secret memory";
-	if (vma->vm_flags & VM_LOCKED)
-		return "locked memory";
-	if (vma->vm_flags & VM_DROPPABLE)
-		return "droppable memory";
-#ifdef CONFIG_64BIT
-	if (vma->vm_flags & VM_SEALED)
-		return "sealed memory";
-#endif
 	if (vma->vm_flags & VM_SHADOW_STACK)
 		return "a shadow stack";
 	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
 		return "a device mapping";
-	if (vma_pkey(vma))
-		return "a protection key";
-	if (vma_policy(vma))
-		return "a memory policy";
 	if (vma_is_anon_shmem(vma))
 		return "shared anonymous memory";
 	if (vma->vm_flags & VM_SHARED)
@@ -121,9 +117,7 @@ static int img_vma_hold(struct img_dump *d)
 	if (mmap_read_lock_killable(d->mm))
 		return -EINTR;
 	err = 0;
-	if (d->mm->def_flags & VM_LOCKED)
-		err = img_dump_refuse(d, -EOPNOTSUPP, "mlockall(MCL_FUTURE)");
-	if (!err && test_bit(MMF_HAS_UPROBES, &d->mm->flags))
+	if (test_bit(MMF_HAS_UPROBES, &d->mm->flags))
 		err = img_dump_refuse(d, -EOPNOTSUPP, "uprobes");
 #ifdef CONFIG_AIO
 	if (!err && rcu_access_pointer(d->mm->ioctx_table))
@@ -146,9 +140,16 @@ static u32 img_vma_prot(struct vm_area_struct *vma)
 	       (vma->vm_flags & VM_EXEC ? PROT_EXEC : 0);
 }
 
+static u32 img_vma_map_type(struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & VM_DROPPABLE)
+		return MAP_DROPPABLE;
+	return vma->vm_flags & VM_MAYSHARE ? MAP_SHARED : MAP_PRIVATE;
+}
+
 static u32 img_vma_map(struct vm_area_struct *vma)
 {
-	return (vma->vm_flags & VM_MAYSHARE ? MAP_SHARED : MAP_PRIVATE) |
+	return img_vma_map_type(vma) |
 	       (vma->vm_file ? 0 : MAP_ANONYMOUS) |
 	       (vma->vm_flags & VM_GROWSDOWN ? MAP_GROWSDOWN : 0) |
 	       (vma->vm_flags & VM_NORESERVE ? MAP_NORESERVE : 0);
@@ -186,6 +187,8 @@ static int img_save_vma(struct img_dump *d, struct vm_area_struct *vma,
 		if (kind != IMG_VMA_ARCH && (vma->vm_flags & img_vma_flags[i].vm))
 			flags |= img_vma_flags[i].img;
 	}
+	if (kind != IMG_VMA_ARCH)
+		flags |= img_lock_flags(d, vma);
 	to->start = cpu_to_le64(vma->vm_start);
 	to->end = cpu_to_le64(vma->vm_end);
 	to->flags = cpu_to_le64(flags);
@@ -193,6 +196,7 @@ static int img_save_vma(struct img_dump *d, struct vm_area_struct *vma,
 	to->map = cpu_to_le32(img_vma_map(vma));
 	to->kind = cpu_to_le32(kind);
 	to->file = cpu_to_le32(index);
+	to->pkey = cpu_to_le32(vma_pkey(vma));
 	return img_save_name(vma, to, names);
 }
 
@@ -268,6 +272,7 @@ static int img_parse_vma(struct img_load *l, const struct img_note *note,
 	m->prot = le32_to_cpu(v->prot);
 	m->map = le32_to_cpu(v->map);
 	m->kind = le32_to_cpu(v->kind);
+	m->pkey = le32_to_cpu(v->pkey);
 	if (name_off != IMG_NONE) {
 		m->name = img_note_string(note, name_off);
 		if (!m->name || !img_name_ok(m->name))
@@ -288,10 +293,22 @@ static int img_check_file_vma(struct img_load *l, const struct img_mapping *m)
 	return 0;
 }
 
+static int img_check_anon_vma(const struct img_mapping *m)
+{
+	u32 type = m->map & MAP_TYPE;
+
+	if (!(m->map & MAP_ANONYMOUS) || type == MAP_SHARED)
+		return -EBADMSG;
+	/* These make no sense together for mmap(2) either. */
+	if (type == MAP_DROPPABLE && (m->map & MAP_GROWSDOWN))
+		return -EBADMSG;
+	return 0;
+}
+
 /* One mapping, on its own. */
 static int img_check_vma(struct img_load *l, const struct img_mapping *m)
 {
-	u32 sharing = m->map & (MAP_SHARED | MAP_PRIVATE);
+	u32 type = m->map & MAP_TYPE;
 
 	if (m->flags & ~IMG_VMA_KNOWN || m->map & ~IMG_MAP_KNOWN ||
 	    m->prot & ~IMG_PROT_KNOWN || m->kind > IMG_VMA_ARCH)
@@ -299,16 +316,18 @@ static int img_check_vma(struct img_load *l, const struct img_mapping *m)
 				       m->start);
 	if (!PAGE_ALIGNED(m->start) || !PAGE_ALIGNED(m->end) || m->start >= m->end ||
 	    m->end > TASK_SIZE_MAX || m->start < mmap_min_addr ||
-	    (sharing != MAP_SHARED && sharing != MAP_PRIVATE))
+	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_DROPPABLE))
 		return -EBADMSG;
+	if (type == MAP_DROPPABLE && (!VM_DROPPABLE || m->kind != IMG_VMA_ANON))
+		return -EBADMSG;
+	if (m->pkey >= arch_max_pkey())
+		return img_load_refuse(l, -ENODEV, "mapping at %lx has protection key %u",
+				       m->start, m->pkey);
 	if (m->kind == IMG_VMA_FILE)
 		return img_check_file_vma(l, m);
 	if (m->file || m->file_off)
 		return -EBADMSG;
-	if (m->kind == IMG_VMA_ANON &&
-	    (!(m->map & MAP_ANONYMOUS) || sharing != MAP_PRIVATE))
-		return -EBADMSG;
-	return 0;
+	return m->kind == IMG_VMA_ANON ? img_check_anon_vma(m) : 0;
 }
 
 /* What would fail past the point of no return for want of resources. */
@@ -322,7 +341,7 @@ static int img_check_limits(struct img_load *l)
 		const struct img_mapping *m = &l->vmas[i];
 
 		total += m->end - m->start;
-		if ((m->map & MAP_PRIVATE) && !(m->map & MAP_GROWSDOWN) &&
+		if ((m->map & MAP_TYPE) != MAP_SHARED && !(m->map & MAP_GROWSDOWN) &&
 		    ((m->prot & PROT_WRITE) || (m->flags & IMG_VMA_ACCOUNT)))
 			data += m->end - m->start;
 		if (mdwe && (m->prot & PROT_EXEC) && (m->prot & PROT_WRITE))
@@ -364,7 +383,7 @@ static int img_vma_check(struct img_load *l)
 		err = img_parse_vma(l, note, &v, &l->vmas[i]);
 		if (!err)
 			err = img_check_vma(l, &l->vmas[i]);
-		if (!err && (l->vmas[i].start < last || v.pad))
+		if (!err && (l->vmas[i].start < last || v.pad || v.pad2))
 			err = -EBADMSG;
 		if (err == -EBADMSG)
 			img_load_refuse(l, err, "bad mapping %u at %lx", i, l->vmas[i].start);
@@ -390,8 +409,8 @@ static bool img_vma_twins(const struct img_mapping *a, const struct img_mapping 
 	return a->end == b->start && a->prot == b->prot && a->map == b->map &&
 	       a->kind == b->kind && a->flags == b->flags && a->file == b->file &&
 	       (!a->file || a->file_off + (a->end - a->start) == b->file_off) &&
-	       (a->map & MAP_PRIVATE) && a->kind != IMG_VMA_ARCH &&
-	       img_same_name(a->name, b->name);
+	       (a->map & MAP_TYPE) != MAP_SHARED && a->kind != IMG_VMA_ARCH &&
+	       a->pkey == b->pkey && img_same_name(a->name, b->name);
 }
 
 /* Give a mapping an anon_vma of its own, which is never merged with another. */
@@ -500,6 +519,8 @@ static int img_restore_vma(struct img_load *l, const struct img_mapping *m, bool
 	if (!err && (twin || next_twin))
 		err = img_vma_own(m);
 	if (!err)
+		err = img_policy_apply(l, m);
+	if (!err)
 		err = img_vma_name(m);
 	if (!err && (m->map & MAP_PRIVATE))
 		err = img_pages_fill(l, m);
@@ -507,6 +528,11 @@ static int img_restore_vma(struct img_load *l, const struct img_mapping *m, bool
 		err = do_mprotect_pkey(m->start, m->end - m->start, m->prot, -1);
 	if (!err)
 		err = img_vma_advices(m, twin);
+	/* We have no right to populate what has a key. */
+	if (!err)
+		err = img_lock_mapping(m);
+	if (!err && m->pkey)
+		err = do_mprotect_pkey(m->start, m->end - m->start, m->prot, m->pkey);
 	return err;
 }
 

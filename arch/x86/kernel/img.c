@@ -3,11 +3,10 @@
  * Process images on x86-64: what register sets cannot say.
  *
  * CPU features, the vDSO, register values that no return to user mode would
- * survive, and state of the segments that is refused.
+ * survive, and state that is refused.
  */
 #include <linux/cpufeature.h>
 #include <linux/elf.h>
-#include <linux/img.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/sched/signal.h>
@@ -25,6 +24,7 @@
 #include "fpu/internal.h"
 #include "fpu/legacy.h"
 #include "fpu/xstate.h"
+#include "img.h"
 
 /*
  * Features that a program can use without asking the kernel, so that code
@@ -88,29 +88,17 @@ static const u8 img_cpuid_words[IMG_X86_CPUID_WORDS] = {
 static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct *mm)
 {
 	struct thread_struct *t = &task->thread;
+	struct fpu *leader = &task->group_leader->thread.fpu;
 	unsigned int i;
 
 	if (!user_64bit_mode(task_pt_regs(task)) || test_tsk_thread_flag(task, TIF_ADDR32))
 		return "it is not a 64-bit program";
-	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++) {
-		if (!desc_empty(&t->tls_array[i]))
-			return "thread-local segments in the GDT";
-	}
-#ifdef CONFIG_MODIFY_LDT_SYSCALL
-	if (mm->context.ldt)
-		return "a local descriptor table";
-#endif
 	for (i = 0; i < HBP_NUM; i++) {
 		if (t->ptrace_bps[i])
 			return "hardware breakpoints";
 	}
 	if (t->io_bitmap || t->iopl_emul)
 		return "I/O port permissions";
-	/* Strict mode comes without the TSC. */
-	if (test_tsk_thread_flag(task, TIF_NOCPUID) ||
-	    (test_tsk_thread_flag(task, TIF_NOTSC) &&
-	     seccomp_mode(&task->seccomp) != SECCOMP_MODE_STRICT))
-		return "CPUID or TSC faulting";
 #ifdef CONFIG_X86_USER_SHADOW_STACK
 	if (t->features || t->features_locked)
 		return "shadow stacks";
@@ -119,13 +107,13 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	if (mm_lam_cr3_mask(mm))
 		return "linear address masking";
 #endif
-#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
-	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && mm->context.pkey_allocation_map != 1)
-		return "protection keys";
-#endif
 	if (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features)
 		return "xstate features on demand";
-	return NULL;
+	/* Also when they are only permitted, which a new process is not told. */
+	if ((READ_ONCE(leader->perm.__state_perm) |
+	     READ_ONCE(leader->guest_perm.__state_perm)) & XFEATURE_MASK_USER_DYNAMIC)
+		return "permission for xstate features on demand";
+	return img_desc_obstacle(task, mm);
 }
 
 static int img_arch_hold(struct img_dump *d)
@@ -166,6 +154,10 @@ static void img_vdso_digest(const struct vdso_image *image, u8 *digest)
 	sha256_update(&state, image->data + end, image->size - end);
 	sha256_final(&state, digest);
 }
+
+/* What a program can do to them, and is not done again. */
+#define IMG_VM_ADVISED	(VM_SEALED | VM_DONTCOPY | VM_RAND_READ | VM_SEQ_READ | \
+			 VM_HUGEPAGE | VM_NOHUGEPAGE)
 
 static bool img_vdso_is(struct vm_area_struct *vma)
 {
@@ -224,7 +216,8 @@ static int img_vdso_vet(struct img_dump *d, bool *present)
 	*present = text && img_vdso_is(text);
 	whole = *present && vvar && img_vvar_is(vvar) && vvar->vm_end == vdso &&
 		text->vm_end == vdso + image->size && !text->anon_vma &&
-		(text->vm_flags & VM_ACCESS_FLAGS) == (VM_READ | VM_EXEC) &&
+		!((text->vm_flags | vvar->vm_flags) & IMG_VM_ADVISED) &&
+		(text->vm_flags & (VM_ACCESS_FLAGS | VM_DONTDUMP)) == (VM_READ | VM_EXEC) &&
 		(vvar->vm_flags & VM_ACCESS_FLAGS) == VM_READ;
 	if (!*present && vvar && img_vvar_is(vvar))
 		*present = true;
@@ -237,8 +230,8 @@ static int img_vdso_vet(struct img_dump *d, bool *present)
 static int img_arch_save(struct img_dump *d)
 {
 	struct img_arch_x86 a = { .size = cpu_to_le32(sizeof(a)) };
+	unsigned int i, nr_ldt = img_ldt_count(d->mm);
 	bool present;
-	unsigned int i;
 	void *desc;
 	int err;
 
@@ -255,10 +248,19 @@ static int img_arch_save(struct img_dump *d)
 		a.vdso_size = cpu_to_le64(vdso_image_64.size);
 		img_vdso_digest(&vdso_image_64, a.vdso_digest);
 	}
-	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_ARCH, sizeof(a));
+	img_pkey_save(d->mm, &a);
+	if (nr_ldt) {
+		a.flags |= cpu_to_le64(IMG_X86_LDT);
+		a.nr_ldt = cpu_to_le32(nr_ldt);
+		a.ldt_size = cpu_to_le32(sizeof(struct user_desc));
+		a.ldt_off = cpu_to_le32(sizeof(a));
+	}
+	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_ARCH,
+			    sizeof(a) + nr_ldt * sizeof(struct user_desc));
 	if (!desc)
 		return -ENOMEM;
 	memcpy(desc, &a, sizeof(a));
+	img_ldt_save(d->mm, desc + sizeof(a));
 	return 0;
 }
 
@@ -313,12 +315,14 @@ static int img_arch_note(struct img_load *l, struct img_arch_x86 *a)
 
 	if (err)
 		return err;
-	if (a->flags)
+	if (le64_to_cpu(a->flags) & ~(IMG_X86_PKEYS | IMG_X86_LDT))
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown CPU flags %llx",
 				       le64_to_cpu(a->flags));
 	if (le32_to_cpu(a->nr_cpuid) != IMG_X86_CPUID_WORDS)
 		return img_load_refuse(l, -EBADMSG, "%u CPUID words",
 				       le32_to_cpu(a->nr_cpuid));
+	if (a->pad)
+		return img_load_refuse(l, -EBADMSG, "bad architecture note");
 	return 0;
 }
 
@@ -364,26 +368,39 @@ static int img_arch_check(struct img_load *l)
 		err = img_check_cpu(l, &a);
 	if (!err)
 		err = img_check_vdso(l, &a);
-	return err;
+	if (!err)
+		err = img_pkey_check(l, &a);
+	return err ?: img_ldt_check(l);
 }
 
-/* First in the empty address space, so that nothing is in the way. */
-static int img_arch_restore(struct img_load *l)
+static int img_vdso_restore(const struct img_arch_x86 *a)
 {
-	struct img_arch_x86 a;
-	unsigned long vdso;
-	int err = img_arch_note(l, &a);
+	unsigned long vdso = le64_to_cpu(a->vdso);
+	int err;
 
-	if (err || !a.vdso)
-		return err;
-	vdso = le64_to_cpu(a.vdso);
-	err = map_vdso_once(&vdso_image_64, vdso - le32_to_cpu(a.vvar_size));
+	if (!vdso)
+		return 0;
+	err = map_vdso_once(&vdso_image_64, vdso - le32_to_cpu(a->vvar_size));
 	if (err)
 		return err;
 	/* The address was taken as a hint. */
 	if ((unsigned long)current->mm->context.vdso != vdso)
 		return -EADDRNOTAVAIL;
 	return 0;
+}
+
+/* First in the empty address space, so that nothing is in the way. */
+static int img_arch_restore(struct img_load *l)
+{
+	struct img_arch_x86 a;
+	int err = img_arch_note(l, &a);
+
+	if (!err)
+		err = img_vdso_restore(&a);
+	if (err)
+		return err;
+	img_pkey_begin();
+	return img_ldt_restore(l);
 }
 
 /*
@@ -396,7 +413,12 @@ static int img_arch_finish(struct img_load *l)
 	struct pt_regs *regs = current_pt_regs();
 	struct elf_prstatus prstatus;
 	struct user_regs_struct *u = (struct user_regs_struct *)&prstatus.pr_reg;
+	struct img_arch_x86 a;
+	int err = img_arch_note(l, &a);
 
+	if (err)
+		return err;
+	img_pkey_finish(&a);
 	memcpy(&prstatus, note->desc, sizeof(prstatus));
 	regs->flags = (regs->flags & ~X86_EFLAGS_ID) | (u->flags & X86_EFLAGS_ID);
 	return 0;
@@ -433,13 +455,6 @@ long img_arch_syscall(unsigned int nr)
 	return x64_sys_call(regs, nr);
 }
 
-/* As set_segment_reg() of ptrace, and not outside of the fixed descriptors. */
-static bool img_bad_selector(unsigned long value)
-{
-	return value > 0xffff || (value && (value & SEGMENT_RPL_MASK) != USER_RPL) ||
-	       (value & SEGMENT_TI_MASK);
-}
-
 /**
  * img_arch_check_regs() - refuse registers that cannot be set
  * @l: the image
@@ -451,8 +466,7 @@ int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs)
 {
 	const struct user_regs_struct *u = (const struct user_regs_struct *)regs;
 
-	if (u->cs != __USER_CS || u->ss != __USER_DS || img_bad_selector(u->ds) ||
-	    img_bad_selector(u->es) || img_bad_selector(u->fs) || img_bad_selector(u->gs))
+	if (u->cs != __USER_CS || u->ss != __USER_DS)
 		return img_load_refuse(l, -EBADMSG, "bad segment registers");
 	if (u->fs_base >= TASK_SIZE_MAX || u->gs_base >= TASK_SIZE_MAX)
 		return img_load_refuse(l, -EBADMSG, "bad segment base");
@@ -460,7 +474,7 @@ int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs)
 		return img_load_refuse(l, -EBADMSG, "instruction pointer %lx", u->ip);
 	if (u->flags & (X86_EFLAGS_IOPL | X86_EFLAGS_VM | X86_EFLAGS_VIF | X86_EFLAGS_VIP))
 		return img_load_refuse(l, -EBADMSG, "flags %lx", u->flags);
-	return 0;
+	return img_desc_check_regs(l, u);
 }
 
 /* As validate_user_xstate_header() and what follows its caller. */
@@ -523,6 +537,10 @@ int img_arch_check_regset(struct img_load *l, const struct img_note *note)
 		return img_check_fxregs(l, note) ?: 1;
 	case NT_X86_XSTATE:
 		return img_check_xstate(l, note) ?: 1;
+	case NT_386_TLS:
+		return img_desc_check_tls(l, note) ?: 1;
+	case NT_IMG_X86_THREAD:
+		return img_desc_check_thread(l, note) ?: 1;
 	case NT_386_IOPERM:
 	case NT_X86_SHSTK:
 		return img_load_refuse(l, -EOPNOTSUPP, "register set %x", note->type);

@@ -53,6 +53,8 @@
 #define NT_IMG_ARCH		0x494d470e	/* struct img_arch_<machine> */
 #define NT_IMG_TIMERS		0x494d4710	/* struct img_timers */
 #define NT_IMG_SLEEP		0x494d4716	/* struct img_sleep */
+#define NT_IMG_X86_THREAD	0x494d4720	/* struct img_x86_thread */
+#define NT_IMG_POLICY		0x494d4722	/* struct img_policies */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
 #define NT_IMG_INFO		0x494d4713	/* struct img_info, for tools */
 #define NT_IMG_SECCOMP		0x494d4714	/* struct img_seccomp, if there are filters */
@@ -246,7 +248,9 @@ struct img_timers {
 #define IMG_MM_MDWE_NO_INHERIT	(1ULL << 1)	/* with PR_MDWE_NO_INHERIT */
 #define IMG_MM_THP_DISABLE	(1ULL << 2)	/* PR_SET_THP_DISABLE */
 #define IMG_MM_TOPDOWN		(1ULL << 3)	/* mmap_base is an upper end */
-#define IMG_MM_MERGE_ANY	(1ULL << 16)	/* PR_SET_MEMORY_MERGE */
+#define IMG_MM_LOCK_FUTURE	(1ULL << 4)	/* mlockall(MCL_FUTURE) */
+#define IMG_MM_LOCK_ONFAULT	(1ULL << 5)	/* with MCL_ONFAULT */
+#define IMG_MM_MERGE_ANY	(1ULL << 6)	/* PR_SET_MEMORY_MERGE */
 
 /*
  * Address space fields, checked on resume as prctl(PR_SET_MM_MAP) checks
@@ -292,10 +296,14 @@ struct img_mm {
 #define IMG_VMA_HUGEPAGE	(1ULL << 6)	/* MADV_HUGEPAGE */
 #define IMG_VMA_NOHUGEPAGE	(1ULL << 7)	/* MADV_NOHUGEPAGE */
 #define IMG_VMA_MERGEABLE	(1ULL << 8)	/* MADV_MERGEABLE */
+#define IMG_VMA_LOCKED		(1ULL << 9)	/* mlock(2) */
+#define IMG_VMA_LOCKONFAULT	(1ULL << 10)	/* with MLOCK_ONFAULT */
+#define IMG_VMA_SEALED		(1ULL << 11)	/* mseal(2) */
 
 /*
  * One mapping.  @prot and @map are the values that mmap(2) takes: PROT_*;
- * MAP_PRIVATE or MAP_SHARED, MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_NORESERVE.
+ * MAP_PRIVATE, MAP_SHARED or MAP_DROPPABLE, MAP_ANONYMOUS, MAP_GROWSDOWN,
+ * MAP_NORESERVE.
  * @start and @end are multiples of the page size; mappings are sorted and do
  * not overlap.
  */
@@ -310,6 +318,8 @@ struct img_vma {
 	__le32	file;			/* index in struct img_files or IMG_NONE */
 	__le32	name_off;		/* PR_SET_VMA_ANON_NAME: NUL-terminated, or IMG_NONE */
 	__le32	pad;
+	__le32	pkey;			/* pkey_mprotect(2); also a key that was freed since */
+	__le32	pad2;
 };
 
 /* @nr struct img_vma at @vmas_off, names (at their name_off) after them. */
@@ -318,6 +328,26 @@ struct img_vmas {
 	__le32	vma_size;		/* bytes of one struct img_vma */
 	__le32	nr;
 	__le32	vmas_off;		/* from the beginning of the descriptor */
+};
+
+/*
+ * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
+ * @start to @end, or, if both are 0, of the first thread.
+ */
+struct img_policy {
+	__le64	start;			/* address of the first byte */
+	__le64	end;			/* address after the last byte */
+	__le32	mode;			/* MPOL_* and MPOL_F_* */
+	__le32	pad;
+	__le64	nodes[16];		/* bit N % 64 of word N / 64 is node N */
+};
+
+/* @nr struct img_policy at @policies_off, by ascending @start. */
+struct img_policies {
+	__le32	size;
+	__le32	policy_size;		/* bytes of one struct img_policy */
+	__le32	nr;			/* at least 1 */
+	__le32	policies_off;		/* from the beginning of the descriptor */
 };
 
 /*
@@ -470,6 +500,10 @@ struct img_info {
 #define IMG_X86_CPUID_XSAVE	8	/* leaf 0xd, subleaf 1, eax */
 #define IMG_X86_CPUID_WORDS	9
 
+/* img_arch_x86.flags */
+#define IMG_X86_PKEYS		(1ULL << 0)	/* @pkey_map and @exec_pkey are valid */
+#define IMG_X86_LDT		(1ULL << 1)	/* there are descriptors at @ldt_off */
+
 /*
  * What register sets cannot say, for EM_X86_64.
  *
@@ -482,17 +516,46 @@ struct img_info {
  * (which holds the kernel's version) taken as zeros; the vDSO is put back at
  * its address, @vvar_size bytes after the start of the vvar area.  A zero
  * @vdso says that the process had none.
+ *
+ * Bit N of @pkey_map says that protection key N is allocated, @exec_pkey is the
+ * one that the kernel uses for memory that can be executed only.  Without
+ * IMG_X86_PKEYS, both are zero and mean those of a new process: key 0.
+ *
+ * @nr_ldt struct user_desc (asm/ldt.h), as modify_ldt(2) takes them with
+ * function 0x11, follow at @ldt_off: the entries that are not empty, by
+ * ascending entry_number.
  */
 struct img_arch_x86 {
 	__le32	size;
 	__le32	nr_cpuid;		/* IMG_X86_CPUID_WORDS */
-	__le64	flags;			/* none defined: must be zero */
+	__le64	flags;			/* IMG_X86_* */
 	__le32	cpuid[IMG_X86_CPUID_WORDS];
 	__le32	vvar_size;		/* bytes */
 	__le64	xfeatures;
 	__le64	vdso;			/* address of the vDSO's text */
 	__le64	vdso_size;		/* bytes */
 	__u8	vdso_digest[32];
+	__le32	pkey_map;
+	__le32	exec_pkey;		/* or IMG_NONE */
+	__le32	nr_ldt;
+	__le32	ldt_size;		/* bytes of one struct user_desc: 16 */
+	__le32	ldt_off;		/* from the beginning of the descriptor */
+	__le32	pad;
+};
+
+/* img_x86_thread.flags */
+#define IMG_X86_NOTSC		(1ULL << 0)	/* PR_SET_TSC: PR_TSC_SIGSEGV */
+#define IMG_X86_NOCPUID		(1ULL << 1)	/* ARCH_SET_CPUID: 0 */
+
+/*
+ * What else a thread has, beside its register sets; no note means no flags.
+ * Entries of the GDT (set_thread_area(2)) are in a note NT_386_TLS, as in the
+ * core file of a 32-bit program: struct user_desc for entries 12, 13 and 14.
+ */
+struct img_x86_thread {
+	__le32	size;
+	__le32	pad;
+	__le64	flags;			/* IMG_X86_NOTSC, IMG_X86_NOCPUID */
 };
 
 #endif /* _UAPI_LINUX_IMG_H */

@@ -3,8 +3,6 @@
  * What an image cannot carry makes the dump fail, with a documented errno and
  * a line in the kernel log that says what it is; the process is not harmed.
  */
-#include <asm/ldt.h>
-#include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
@@ -22,17 +20,11 @@
 
 #include "img_test.h"
 
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE	0x08
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node	450
 #endif
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret	447
-#endif
-#ifndef SYS_mseal
-#define SYS_mseal	462
-#endif
-#ifndef ARCH_SET_CPUID
-#define ARCH_SET_CPUID	0x1012
 #endif
 
 #define PAGE	4096UL
@@ -142,55 +134,6 @@ TARGET(huge_tlb)
 	img_write_str("/proc/sys/vm/nr_hugepages", "0");
 }
 
-TARGET(locked)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	MUST(mlock(p, PAGE));
-	freeze_with(p);
-	CHECK_EQ(4, img_status_field(getpid(), "VmLck:", 10));
-}
-
-TARGET(locked_on_fault)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	MUST(syscall(SYS_mlock2, p, PAGE, 1 /* MLOCK_ONFAULT */));
-	freeze_with(p);
-}
-
-TARGET(all_locked)
-{
-	MUST(mlockall(MCL_CURRENT));
-	freeze_with(map(MAP_PRIVATE | MAP_ANONYMOUS, -1));
-}
-
-TARGET(future_locked)
-{
-	MUST(mlockall(MCL_FUTURE));
-	img_freeze();
-	freeze_with(map(MAP_PRIVATE | MAP_ANONYMOUS, -1));
-}
-
-TARGET(droppable)
-{
-	char *p = mmap(NULL, PAGE, RW, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		img_target_skip("no MAP_DROPPABLE");
-	freeze_with(p);
-}
-
-TARGET(sealed)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	if (syscall(SYS_mseal, p, PAGE, 0))
-		img_target_skip("no mseal()");
-	freeze_with(p);
-	CHECK_EQ(-1, munmap(p, PAGE));
-}
-
 TARGET(userfault)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -220,34 +163,15 @@ TARGET(secret)
 	freeze_with(map(MAP_SHARED, fd));
 }
 
-TARGET(protection_key)
-{
-	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	int key = pkey_alloc(0, 0);
-
-	if (key < 0)
-		img_target_skip("no protection keys");
-	MUST(pkey_mprotect(p, PAGE, RW, key));
-	freeze_with(p);
-}
-
-TARGET(memory_policy)
+TARGET(home_node)
 {
 	unsigned long nodes = 1;
 	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-	if (syscall(SYS_mbind, p, 4 * PAGE, 2 /* MPOL_BIND */, &nodes, 2, 0))
-		img_target_skip("no memory policies");
+	if (syscall(SYS_mbind, p, 4 * PAGE, 2 /* MPOL_BIND */, &nodes, 2, 0) ||
+	    syscall(SYS_set_mempolicy_home_node, p, 4 * PAGE, 0, 0))
+		img_target_skip("no home nodes of memory policies");
 	freeze_with(p);
-}
-
-TARGET(task_memory_policy)
-{
-	unsigned long nodes = 1;
-
-	if (syscall(SYS_set_mempolicy, 2 /* MPOL_BIND */, &nodes, 2))
-		img_target_skip("no memory policies");
-	img_freeze();
 }
 
 TARGET(uring)
@@ -317,36 +241,6 @@ TARGET(posix_timer_of_dead_thread)
 	MUST(syscall(SYS_timer_delete, id));
 }
 
-static struct user_desc flat = {
-	.entry_number = 0,
-	.limit = 0xfffff,
-	.seg_32bit = 1,
-	.limit_in_pages = 1,
-	.useable = 1,
-};
-
-TARGET(local_descriptors)
-{
-	if (syscall(SYS_modify_ldt, 1, &flat, sizeof(flat)))
-		img_target_skip("no modify_ldt()");
-	img_freeze();
-}
-
-/* By the 32-bit system call, as the 64-bit one does not exist. */
-TARGET(thread_area)
-{
-	struct user_desc *d = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	long ret;
-
-	*d = flat;
-	d->entry_number = -1;
-	__asm__ volatile("int $0x80" : "=a"(ret)
-			 : "a"(243), "b"(d) : "memory", "r8", "r9", "r10", "r11");
-	if ((int)ret)
-		img_target_skip("no set_thread_area(): %d", (int)ret);
-	img_freeze();
-}
-
 TARGET(io_privilege)
 {
 	if (iopl(3))
@@ -361,18 +255,6 @@ TARGET(io_permission)
 	img_freeze();
 }
 
-TARGET(cpuid_faulting)
-{
-	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
-		img_target_skip("no faulting of CPUID");
-	img_freeze();
-}
-
-TARGET(tsc_disabled)
-{
-	if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV))
-		img_target_skip("no PR_SET_TSC");
-	img_freeze();
 }
 
 static void *sleeping_thread(void *arg)
@@ -443,27 +325,16 @@ STATE(memory_file, EOPNOTSUPP);
 STATE(memory_file_shared, EOPNOTSUPP);
 STATE(dev_zero_shared, EOPNOTSUPP);
 STATE(huge_tlb, EOPNOTSUPP);
-STATE(locked, EOPNOTSUPP);
-STATE(locked_on_fault, EOPNOTSUPP);
-STATE(all_locked, EOPNOTSUPP);
-STATE(droppable, EOPNOTSUPP);
-STATE(sealed, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
-STATE(protection_key, EOPNOTSUPP);
-STATE(memory_policy, EOPNOTSUPP);
-STATE(task_memory_policy, EOPNOTSUPP);
+STATE(home_node, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
 STATE(posix_timer_of_parent, EOPNOTSUPP);
 STATE(posix_timer_of_dead_thread, EOPNOTSUPP);
-STATE(local_descriptors, EOPNOTSUPP);
-STATE(thread_area, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
 STATE(io_permission, EOPNOTSUPP);
-STATE(cpuid_faulting, EOPNOTSUPP);
-STATE(tsc_disabled, EOPNOTSUPP);
 STATE(two_threads, EUSERS);
 STATE(shares_memory, EUSERS);
 
@@ -534,21 +405,6 @@ TEST(deleted_program)
 	ASSERT_EQ(0, unlink(path));
 	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 	img_kill(&p);
-}
-
-/* Nothing is locked yet, but what is mapped from now on will be. */
-TEST(future_locked)
-{
-	struct img_proc p;
-
-	if (img_nodump())
-		SKIP(return, "needs a dump");
-	IMG_SPAWN(&p, "future_locked", 's', NULL, NULL);
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	ASSERT_EQ(0, img_go(&p));
-	ASSERT_EQ(0, img_await_ready(&p));
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	EXPECT_EQ(0, img_finish(&p));
 }
 
 /* A parent in vfork(), and its child. */

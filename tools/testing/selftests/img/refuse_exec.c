@@ -19,6 +19,10 @@
 
 #include "img_test.h"
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE	0x08
+#endif
+
 #define PAGE		4096UL
 #define KERNEL_ADDRESS	0xffffffff81000000ULL
 #define NON_CANONICAL	0x8000000000000000ULL
@@ -201,6 +205,7 @@ SET(vma0_kind, vma(im, 0)->kind)
 SET(vma0_file, vma(im, 0)->file)
 SET(vma0_name, vma(im, 0)->name_off)
 SET(vma0_pad, vma(im, 0)->pad)
+SET(vma0_pkey, vma(im, 0)->pkey)
 SET(vma1_start, vma(im, 1)->start)
 
 SET(file_size, FILES->file_size)
@@ -499,7 +504,7 @@ CASE(unknown_flags, set_head_flags, 1, EOPNOTSUPP);
 CASE(unknown_thread_flags, set_thread_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_mm_flags, set_mm_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_vma_flags, set_vma0_flags, 1ULL << 63, EOPNOTSUPP);
-CASE(unknown_arch_flags, set_arch_flags, 1, EOPNOTSUPP);
+CASE(unknown_arch_flags, set_arch_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_note_type, unknown_note, 0x494d47f0, EOPNOTSUPP);
 CASE(unknown_note_type_to_skip, unknown_note_to_skip, 0x494d47f1, 0);
 CASE(two_threads, set_nr_threads, 2, EOPNOTSUPP);
@@ -950,6 +955,8 @@ static const struct hostile {
 	/* address space */
 	{ "mm of 0 bytes", set_mm_size, 0 },
 	{ "dumpable 7", set_dumpable, 7 },
+	{ "memory of the future locked on fault only", set_mm_flags, IMG_MM_LOCK_ONFAULT },
+	{ "memory of the future locked", set_mm_flags, IMG_MM_LOCK_FUTURE | IMG_MM_TOPDOWN, true },
 	{ "code in the kernel", set_start_code, KERNEL_ADDRESS },
 	{ "brk before its start", set_brk, 0x1000 },
 	{ "brk in the kernel", set_brk, KERNEL_ADDRESS },
@@ -993,6 +1000,13 @@ static const struct hostile {
 	{ "mapping's name beyond the end", set_vma0_name, 0x7fffffff },
 	{ "mapping's padding", set_vma0_pad, 1 },
 	{ "mapping that wipes a file", set_vma0_flags, IMG_VMA_WIPEONFORK },
+	{ "mapping locked on fault only", set_vma0_flags, IMG_VMA_LOCKONFAULT },
+	{ "mapping locked", set_vma0_flags, IMG_VMA_LOCKED, true },
+	{ "mapping sealed", set_vma0_flags, IMG_VMA_SEALED, true },
+	{ "file that may be dropped", set_vma0_map, MAP_DROPPABLE },
+	{ "mapping of all kinds of sharing", set_vma0_map, 0xf },
+	{ "mapping with key 1", set_vma0_pkey, 1, true },
+	{ "mapping with key 32", set_vma0_pkey, 32 },
 	{ "mapping with contrary advice", set_vma0_flags,
 	  IMG_VMA_HUGEPAGE | IMG_VMA_NOHUGEPAGE, true },
 	/* files */

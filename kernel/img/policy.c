@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: memory policies of the task and of mappings, by what
+ * set_mempolicy(2) and mbind(2) take.
+ */
+#include <linux/bitmap.h>
+#include <linux/cpuset.h>
+#include <linux/img.h>
+#include <linux/mempolicy.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+
+#define IMG_POLICY_NODES	(64 * ARRAY_SIZE(((struct img_policy *)0)->nodes))
+
+static_assert(MAX_NUMNODES <= IMG_POLICY_NODES);
+
+/* As get_mempolicy(2) shows it. */
+static void img_policy_fill(struct img_policy *to, const struct mempolicy *pol)
+{
+	const nodemask_t *nodes = &pol->nodes;
+	u64 words[ARRAY_SIZE(to->nodes)] = {};
+	unsigned int i;
+
+	to->mode = cpu_to_le32(pol->mode | (pol->flags & MPOL_MODE_FLAGS));
+	if (pol->mode == MPOL_LOCAL)
+		return;
+	if (pol->flags & MPOL_MODE_FLAGS)
+		nodes = &pol->w.user_nodemask;
+	bitmap_to_arr64(words, nodes->bits, MAX_NUMNODES);
+	for (i = 0; i < ARRAY_SIZE(to->nodes); i++)
+		to->nodes[i] = cpu_to_le64(words[i]);
+}
+
+/* That of the task comes first, and has no range. */
+static int img_policy_hold(struct img_dump *d)
+{
+	struct mempolicy *pol;
+	struct img_policy *to;
+
+	to = img_buf_add(&d->policies, sizeof(*to));
+	if (!to)
+		return -ENOMEM;
+	task_lock(d->task);
+	pol = d->task->mempolicy;
+	if (pol)
+		img_policy_fill(to, pol);
+	task_unlock(d->task);
+	if (!pol)
+		d->policies.len = 0;
+	return 0;
+}
+
+static int img_policy_add(struct img_dump *d, struct vm_area_struct *vma)
+{
+	struct mempolicy *pol = vma_policy(vma);
+	struct img_policy *to;
+
+	if (pol->home_node != NUMA_NO_NODE)
+		return img_dump_refuse(d, -EOPNOTSUPP, "the home node of a memory policy");
+	if (img_arch_vma(vma))
+		return img_dump_refuse(d, -EOPNOTSUPP, "a modified vDSO");
+	to = img_buf_add(&d->policies, sizeof(*to));
+	if (!to)
+		return -ENOMEM;
+	img_policy_fill(to, pol);
+	to->start = cpu_to_le64(vma->vm_start);
+	to->end = cpu_to_le64(vma->vm_end);
+	return 0;
+}
+
+static int img_policy_save(struct img_dump *d)
+{
+	VMA_ITERATOR(vmi, d->mm, 0);
+	struct img_policies head = { .size = cpu_to_le32(sizeof(head)) };
+	struct vm_area_struct *vma;
+	void *desc;
+	int err = 0;
+
+	mmap_read_lock(d->mm);
+	for_each_vma(vmi, vma) {
+		if (!vma_policy(vma))
+			continue;
+		err = img_policy_add(d, vma);
+		if (err)
+			break;
+	}
+	mmap_read_unlock(d->mm);
+	if (err || !d->policies.len)
+		return err;
+	head.policy_size = cpu_to_le32(sizeof(struct img_policy));
+	head.nr = cpu_to_le32(d->policies.len / sizeof(struct img_policy));
+	head.policies_off = cpu_to_le32(sizeof(head));
+	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_POLICY, sizeof(head) + d->policies.len);
+	if (!desc)
+		return -ENOMEM;
+	memcpy(desc, &head, sizeof(head));
+	memcpy(desc + sizeof(head), d->policies.data, d->policies.len);
+	return 0;
+}
+
+static void img_policy_drop(struct img_dump *d)
+{
+	img_buf_free(&d->policies);
+}
+
+/* The table of an image; NULL if there is none, or a bad one. */
+static const void *img_policy_table(struct img_load *l, u32 *nr, u32 *size)
+{
+	const struct img_note *note;
+	struct img_policies head;
+
+	*nr = 0;
+	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY) ||
+	    img_note_struct(l, NT_IMG_POLICY, &head, sizeof(head), &note))
+		return NULL;
+	*nr = le32_to_cpu(head.nr);
+	*size = le32_to_cpu(head.policy_size);
+	return img_note_array(note, le32_to_cpu(head.policies_off), *nr, *size,
+			      sizeof(struct img_policy));
+}
+
+static void img_policy_get(struct img_policy *p, const void *table, u32 i, u32 size)
+{
+	memcpy(p, table + (size_t)i * size, sizeof(*p));
+}
+
+/* False if the kernel has not so many nodes. */
+static bool img_policy_nodes(const struct img_policy *p, nodemask_t *nodes)
+{
+	u64 words[ARRAY_SIZE(p->nodes)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = le64_to_cpu(p->nodes[i]);
+	for (i = MAX_NUMNODES; i < IMG_POLICY_NODES; i++) {
+		if (words[i / 64] & BIT_ULL(i % 64))
+			return false;
+	}
+	bitmap_from_arr64(nodes->bits, words, MAX_NUMNODES);
+	return true;
+}
+
+/*
+ * As the calls would take it, and with all of its nodes: without a flag that has
+ * the kernel remember what was asked for, it would forget those not allowed.
+ */
+static bool img_policy_ok(const struct img_policy *p)
+{
+	int mode = le32_to_cpu(p->mode);
+	nodemask_t nodes, allowed;
+
+	if (!img_policy_nodes(p, &nodes) || mpol_check(mode, &nodes))
+		return false;
+	nodes_and(allowed, cpuset_current_mems_allowed, node_states[N_MEMORY]);
+	return (mode & MPOL_MODE_FLAGS) || nodes_subset(nodes, allowed);
+}
+
+static const struct img_mapping *img_policy_mapping(struct img_load *l,
+						    const struct img_policy *p,
+						    unsigned int *v)
+{
+	u64 start = le64_to_cpu(p->start);
+
+	while (*v < l->nr_vmas && l->vmas[*v].start < start)
+		++*v;
+	if (*v == l->nr_vmas || l->vmas[*v].start != start ||
+	    l->vmas[*v].end != le64_to_cpu(p->end) || l->vmas[*v].kind == IMG_VMA_ARCH)
+		return NULL;
+	return &l->vmas[(*v)++];
+}
+
+/* Each range is a mapping, in ascending order; nothing is before the task's. */
+static int img_policy_check(struct img_load *l)
+{
+	u32 i, nr, size = 0;
+	const void *table = img_policy_table(l, &nr, &size);
+	struct img_policy p;
+	unsigned int v = 0;
+
+	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY))
+		return 0;
+	if (!table || !nr)
+		return img_load_refuse(l, -EBADMSG, "bad note of memory policies");
+	for (i = 0; i < nr; i++) {
+		img_policy_get(&p, table, i, size);
+		if (p.pad || ((i || p.start || p.end) && !img_policy_mapping(l, &p, &v)))
+			return img_load_refuse(l, -EBADMSG, "bad memory policy %u", i);
+		if (!img_policy_ok(&p))
+			return img_load_refuse(l, -ENODEV, "memory policy %u cannot be had", i);
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * img_policy_apply() - give a mapping its memory policy
+ * @l: the image
+ * @m: the mapping, which has no pages yet
+ *
+ * Context: past the point of no return; may sleep.
+ * Return: 0 or a negative errno.
+ */
+int img_policy_apply(struct img_load *l, const struct img_mapping *m)
+{
+	u32 lo = 0, hi, size = 0;
+	const void *table = img_policy_table(l, &hi, &size);
+	struct img_policy p;
+	nodemask_t nodes;
+
+	while (table && lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		img_policy_get(&p, table, mid, size);
+		if (p.end && le64_to_cpu(p.start) == m->start) {
+			img_policy_nodes(&p, &nodes);
+			return mpol_set_range(m->start, m->end - m->start,
+					      le32_to_cpu(p.mode), &nodes);
+		}
+		if (!p.end || le64_to_cpu(p.start) < m->start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}
+
+/* The launcher's policy, which an exec passes on, is that of who has none. */
+static int img_policy_restore(struct img_load *l)
+{
+	u32 nr, size = 0;
+	const void *table = img_policy_table(l, &nr, &size);
+	struct img_policy p;
+	nodemask_t nodes;
+
+	if (!table)
+		return 0;
+	img_policy_get(&p, table, 0, size);
+	if (p.end)
+		return 0;
+	img_policy_nodes(&p, &nodes);
+	return mpol_set_task(le32_to_cpu(p.mode), &nodes);
+}
+
+const struct img_part img_part_policy = {
+	.name		= "memory policies",
+	.note		= NT_IMG_POLICY,
+	.optional	= true,
+	.hold		= img_policy_hold,
+	.save		= img_policy_save,
+	.drop		= img_policy_drop,
+	.check		= img_policy_check,
+	.restore	= img_policy_restore,
+};
