@@ -13,6 +13,7 @@
 #include <linux/xarray.h>
 #include <uapi/linux/img.h>
 
+struct img_object_load;
 struct linux_binprm;
 struct mm_struct;
 struct task_struct;
@@ -62,6 +63,12 @@ struct img_run {
  * @head: headers and notes as a reader gets them
  * @data_off: where the pages begin in the image
  * @length: bytes of the image
+ * @object_index: place in @objects by struct file pointer, and by inode
+ * @objects: memory that is an object of its own, private to object.c
+ * @object_runs: array of struct img_run: what is in the objects, start and end
+ *	as offsets in the object, pos as offset in @store
+ * @store: copy of the contents of objects
+ * @store_len: bytes in @store, which is at @data_off in the image
  */
 struct img_dump {
 	struct task_struct	*task;
@@ -79,6 +86,11 @@ struct img_dump {
 	struct img_buf		head;
 	loff_t			data_off;
 	loff_t			length;
+	struct xarray		object_index;
+	struct img_buf		objects;
+	struct img_buf		object_runs;
+	struct file		*store;
+	loff_t			store_len;
 };
 
 /**
@@ -116,6 +128,10 @@ struct img_note {
  * @exe: the executable, one of @files, its writers kept out
  * @per_clear: personality bits that this exec must not leave set
  * @secureexec: the image is set-user-ID or the like and gained privileges
+ * @objects: memory that is an object of its own, private to object.c
+ * @nr_objects: how many
+ * @object_runs: what is in the objects, by object and offset
+ * @object_end: where the contents of objects end in the image
  */
 struct img_load {
 	struct linux_binprm	*bprm;
@@ -137,6 +153,10 @@ struct img_load {
 	struct file		*exe;
 	unsigned int		per_clear;
 	bool			secureexec;
+	struct img_object_load	*objects;
+	unsigned int		nr_objects;
+	struct img_run		*object_runs;
+	loff_t			object_end;
 };
 
 /**
@@ -147,9 +167,10 @@ struct img_load {
  * @flags: IMG_VMA_*
  * @prot: PROT_*
  * @map: MAP_*
- * @kind: IMG_VMA_ANON, IMG_VMA_FILE or IMG_VMA_ARCH
- * @file: the file or NULL
+ * @kind: IMG_VMA_ANON, IMG_VMA_FILE, IMG_VMA_ARCH or IMG_VMA_OBJECT
+ * @file: the file, that of an object too, or NULL
  * @name: PR_SET_VMA_ANON_NAME or NULL
+ * @object: its place in the table of objects, or IMG_NONE
  */
 struct img_mapping {
 	unsigned long	start;
@@ -161,6 +182,7 @@ struct img_mapping {
 	u32		kind;
 	struct file	*file;
 	const char	*name;
+	u32		object;
 };
 
 /**
@@ -211,6 +233,8 @@ extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
+extern const struct img_part img_part_object;
+extern const struct img_part img_part_object_data;
 extern const struct img_part img_part_pages;
 extern const struct img_part img_part_psinfo;
 extern const struct img_part img_part_regs;
@@ -257,11 +281,38 @@ const char *img_note_string(const struct img_note *note, u32 off);
 
 /* file.c: the files that a process maps or executes */
 int img_file_index(struct img_dump *d, struct file *file, u32 *index);
+void img_file_write(struct img_dump *d, struct file *file);
 int img_file_get(struct img_load *l, u32 index, struct file **file);
+
+/* object.c and object_load.c: memory that is an object of its own */
+#define IMG_MEMFD_PREFIX	"memfd:"
+extern struct vfsmount *img_object_mnt;
+const struct img_run *img_object_find_run(const struct img_run *runs, size_t nr,
+					  unsigned long off);
+int img_object_index(struct img_dump *d, struct file *file,
+		     struct vm_area_struct *vma, u32 *index);
+bool img_object_find(struct img_dump *d, struct file *file, u32 *index);
+bool img_object_run(struct img_dump *d, struct vm_area_struct *vma,
+		    unsigned long addr, unsigned long *end, loff_t *pos);
+int img_object_get(struct img_load *l, u32 index, struct file **file);
+bool img_object_shows(struct img_load *l, const struct img_mapping *m,
+		      const struct img_run *run);
+
+/* store.c: a copy of the contents of objects */
+int img_store_object(struct img_dump *d, struct file *file, u64 bytes);
+ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
+void img_store_unshare(struct img_dump *d);
+void img_store_free(struct img_dump *d);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
+bool img_page_is_zero(struct page *page);
+int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
+
+/* mm/memfd.c */
+int memfd_check_noexec(unsigned int *flags);
+struct file *memfd_file_setup(const char *name, unsigned int flags);
 
 /*
  * The architecture's side: arch/<arch>/kernel/img.c.
