@@ -17,6 +17,7 @@
 #include <uapi/linux/img.h>
 
 struct img_timer_ref;
+struct img_object_load;
 struct linux_binprm;
 struct bpf_prog;
 struct img_info_copy;
@@ -120,6 +121,12 @@ struct posix_timer_state {
  * @head: headers and notes as a reader gets them
  * @data_off: where the pages begin in the image
  * @length: bytes of the image
+ * @object_index: place in @objects by struct file pointer, and by inode
+ * @objects: memory that is an object of its own, private to object.c
+ * @object_runs: array of struct img_run: what is in the objects, start and end
+ *	as offsets in the object, pos as offset in @store
+ * @store: copy of the contents of objects
+ * @store_len: bytes in @store, which is at @data_off in the image
  */
 struct img_dump {
 	struct task_struct	*task;
@@ -142,6 +149,11 @@ struct img_dump {
 	struct img_buf		head;
 	loff_t			data_off;
 	loff_t			length;
+	struct xarray		object_index;
+	struct img_buf		objects;
+	struct img_buf		object_runs;
+	struct file		*store;
+	loff_t			store_len;
 };
 
 /**
@@ -182,6 +194,10 @@ struct img_note {
  * @seccomp: filters that are ready to be attached, private to seccomp.c
  * @per_clear: personality bits that this exec must not leave set
  * @secureexec: the image is set-user-ID or the like and gained privileges
+ * @objects: memory that is an object of its own, private to object.c
+ * @nr_objects: how many
+ * @object_runs: what is in the objects, by object and offset
+ * @object_end: where the contents of objects end in the image
  */
 struct img_load {
 	struct linux_binprm	*bprm;
@@ -206,6 +222,10 @@ struct img_load {
 	struct seccomp_filter	*seccomp;
 	unsigned int		per_clear;
 	bool			secureexec;
+	struct img_object_load	*objects;
+	unsigned int		nr_objects;
+	struct img_run		*object_runs;
+	loff_t			object_end;
 };
 
 /**
@@ -216,10 +236,11 @@ struct img_load {
  * @flags: IMG_VMA_*
  * @prot: PROT_*
  * @map: MAP_*
- * @kind: IMG_VMA_ANON, IMG_VMA_FILE or IMG_VMA_ARCH
- * @file: the file or NULL
+ * @kind: IMG_VMA_ANON, IMG_VMA_FILE, IMG_VMA_ARCH or IMG_VMA_OBJECT
+ * @file: the file, that of an object too, or NULL
  * @name: PR_SET_VMA_ANON_NAME or NULL
  * @pkey: protection key
+ * @object: its place in the table of objects, or IMG_NONE
  */
 struct img_mapping {
 	unsigned long	start;
@@ -232,6 +253,7 @@ struct img_mapping {
 	struct file	*file;
 	const char	*name;
 	u32		pkey;
+	u32		object;
 };
 
 /**
@@ -286,6 +308,8 @@ extern const struct img_part img_part_info;
 extern const struct img_part img_part_lock;
 extern const struct img_part img_part_mm;
 extern const struct img_part img_part_ntfile;
+extern const struct img_part img_part_object;
+extern const struct img_part img_part_object_data;
 extern const struct img_part img_part_pages;
 extern const struct img_part img_part_policy;
 extern const struct img_part img_part_psinfo;
@@ -335,6 +359,7 @@ const char *img_note_string(const struct img_note *note, u32 off);
 
 /* file.c: the files that a process maps or executes */
 int img_file_index(struct img_dump *d, struct file *file, u32 *index);
+void img_file_write(struct img_dump *d, struct file *file);
 int img_file_get(struct img_load *l, u32 index, struct file **file);
 
 /* signal.c: is there room for @nr more timers and pending signals? */
@@ -357,9 +382,30 @@ int posix_timer_resume_signal(const struct posix_timer_state *s);
 void img_prctl_hold(struct img_thread *th, struct task_struct *t);
 int img_prctl_check(struct img_load *l, const struct img_thread *th);
 int img_prctl_finish(const struct img_thread *th);
+/* object.c and object_load.c: memory that is an object of its own */
+#define IMG_MEMFD_PREFIX	"memfd:"
+extern struct vfsmount *img_object_mnt;
+const struct img_run *img_object_find_run(const struct img_run *runs, size_t nr,
+					  unsigned long off);
+int img_object_index(struct img_dump *d, struct file *file,
+		     struct vm_area_struct *vma, u32 *index);
+bool img_object_find(struct img_dump *d, struct file *file, u32 *index);
+bool img_object_run(struct img_dump *d, struct vm_area_struct *vma,
+		    unsigned long addr, unsigned long *end, loff_t *pos);
+int img_object_get(struct img_load *l, u32 index, struct file **file);
+bool img_object_shows(struct img_load *l, const struct img_mapping *m,
+		      const struct img_run *run);
+
+/* store.c: a copy of the contents of objects */
+int img_store_object(struct img_dump *d, struct file *file, u64 bytes);
+ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
+void img_store_unshare(struct img_dump *d);
+void img_store_free(struct img_dump *d);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
+bool img_page_is_zero(struct page *page);
+int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 
 /* lock.c: locked memory */
@@ -422,6 +468,9 @@ struct seccomp_filter *seccomp_chain_next(struct seccomp_filter *filter,
 struct seccomp_filter *seccomp_chain_add(struct seccomp_filter *chain,
 					 const struct seccomp_program *sp, bool nnp);
 int seccomp_chain_attach(struct seccomp_filter *chain);
+/* mm/memfd.c */
+int memfd_check_noexec(unsigned int *flags);
+struct file *memfd_file_setup(const char *name, unsigned int flags);
 
 /*
  * The architecture's side: arch/<arch>/kernel/img.c.

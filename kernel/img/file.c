@@ -23,6 +23,9 @@
 /* Bytes of a path that are worth a place in the log. */
 #define IMG_LOG_PATH	256UL
 
+/* In the index of files: mapped so that it can be written to. */
+#define IMG_MARK_WRITE	XA_MARK_0
+
 #define IMG_FILE_STAT	(STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME)
 
 /* Why @file could not be found again by its path, or NULL. */
@@ -72,6 +75,18 @@ int img_file_index(struct img_dump *d, struct file *file, u32 *index)
 			       xa_mk_value(*index), GFP_KERNEL_ACCOUNT));
 }
 
+/**
+ * img_file_write() - note that the target may write to a file by a mapping
+ * @d: the dump, held
+ * @file: in the table of files
+ *
+ * Context: may sleep.
+ */
+void img_file_write(struct img_dump *d, struct file *file)
+{
+	xa_set_mark(&d->file_index, (unsigned long)file, IMG_MARK_WRITE);
+}
+
 static int img_save_file(struct img_dump *d, struct img_file *to, struct img_buf *names,
 			 struct file *file, char *page)
 {
@@ -93,6 +108,8 @@ static int img_save_file(struct img_dump *d, struct img_file *to, struct img_buf
 	to->mtime_nsec = cpu_to_le32(st.mtime.tv_nsec);
 	to->dev_major = cpu_to_le32(MAJOR(st.dev));
 	to->dev_minor = cpu_to_le32(MINOR(st.dev));
+	if (xa_get_mark(&d->file_index, (unsigned long)file, IMG_MARK_WRITE))
+		to->flags = cpu_to_le32(IMG_FILE_WRITE);
 	return img_buf_add_string(names, name, &to->path_off);
 }
 
@@ -154,11 +171,12 @@ static void img_file_drop(struct img_dump *d)
 }
 
 /*
- * Open for reading as open(2) would, but nothing else than a regular file:
- * opening a device or a FIFO has effects, or waits.
+ * Open as open(2) would, but nothing else than a regular file: opening a
+ * device or a FIFO has effects, or waits.
  */
-static struct file *img_open_regular(const char *name)
+static struct file *img_open_regular(const char *name, bool write)
 {
+	int flags = (write ? O_RDWR : O_RDONLY) | O_LARGEFILE;
 	struct file *file;
 	struct path path;
 	int err;
@@ -169,23 +187,44 @@ static struct file *img_open_regular(const char *name)
 	if (!d_is_reg(path.dentry))
 		err = -ESTALE;
 	else
-		err = path_permission(&path, MAY_READ | MAY_OPEN);
-	file = err ? ERR_PTR(err) : dentry_open(&path, O_RDONLY | O_LARGEFILE, current_cred());
+		err = path_permission(&path, MAY_READ | MAY_OPEN | (write ? MAY_WRITE : 0));
+	/* Only by a descriptor with O_APPEND, which cannot be mapped so. */
+	if (!err && write && IS_APPEND(d_inode(path.dentry)))
+		err = -EPERM;
+	file = err ? ERR_PTR(err) : dentry_open(&path, flags, current_cred());
 	path_put(&path);
 	return file;
+}
+
+/*
+ * Who writes to a file by a mapping changes its time, perhaps after the dump,
+ * and the file may have become longer.
+ */
+static bool img_same_file(const struct img_file *f, const struct kstat *st)
+{
+	if (st->ino != le64_to_cpu(f->ino))
+		return false;
+	if (le32_to_cpu(f->flags) & IMG_FILE_WRITE)
+		return st->size >= le64_to_cpu(f->bytes);
+	return st->size == le64_to_cpu(f->bytes) &&
+	       st->mtime.tv_sec == (s64)le64_to_cpu(f->mtime_sec) &&
+	       st->mtime.tv_nsec == le32_to_cpu(f->mtime_nsec);
 }
 
 static int img_check_file(struct img_load *l, const struct img_note *note,
 			  const struct img_file *f)
 {
 	const char *name = img_note_string(note, le32_to_cpu(f->path_off));
+	u32 flags = le32_to_cpu(f->flags);
 	struct file *file;
 	struct kstat st;
 	int err, len;
 
-	if (!name || name[0] != '/')
+	if (!name || name[0] != '/' || f->pad)
 		return img_load_refuse(l, -EBADMSG, "bad path");
-	file = img_open_regular(name);
+	if (flags & ~IMG_FILE_WRITE)
+		return img_load_refuse(l, -EOPNOTSUPP, "unknown flags %x of a file", flags);
+	file = img_open_regular(name, flags & IMG_FILE_WRITE);
 	len = min(strlen(name), IMG_LOG_PATH);
 	if (IS_ERR(file))
 		return img_load_refuse(l, PTR_ERR(file), "cannot open %*pE", len, name);
@@ -193,9 +232,7 @@ static int img_check_file(struct img_load *l, const struct img_note *note,
 	err = vfs_getattr(&file->f_path, &st, IMG_FILE_STAT, AT_STATX_SYNC_AS_STAT);
 	if (err)
 		return img_load_refuse(l, err, "stat of %*pE", len, name);
-	if (st.ino != le64_to_cpu(f->ino) || st.size != le64_to_cpu(f->bytes) ||
-	    st.mtime.tv_sec != (s64)le64_to_cpu(f->mtime_sec) ||
-	    st.mtime.tv_nsec != le32_to_cpu(f->mtime_nsec))
+	if (!img_same_file(f, &st))
 		return img_load_refuse(l, -ESTALE, "%*pE has changed", len, name);
 	return 0;
 }

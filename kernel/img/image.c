@@ -4,7 +4,7 @@
  * read in one place.
  *
  *	ELF header | program headers | section header (PN_XNUM only) | notes |
- *	padding to a page | pages
+ *	padding to a page | contents of objects | pages
  *
  * Program header 0 is the PT_NOTE with all notes, the others are PT_LOADs.
  */
@@ -196,6 +196,25 @@ static void img_fill_load(struct elf_phdr *phdr, struct vm_area_struct *vma,
 	phdr->p_align = PAGE_SIZE;
 }
 
+/* A gap between runs: what is mapped of an object may be in the image, too. */
+static size_t img_make_views(struct img_dump *d, struct vm_area_struct *vma,
+			     unsigned long addr, unsigned long gap_end, struct elf_phdr *phdr)
+{
+	size_t n = 0;
+
+	while (addr < gap_end) {
+		unsigned long end = gap_end;
+		loff_t pos = 0;
+		bool present = img_object_run(d, vma, addr, &end, &pos);
+
+		if (phdr)
+			img_fill_load(phdr + n, vma, addr, end, d->data_off + pos, present);
+		addr = end;
+		n++;
+	}
+	return n;
+}
+
 /*
  * Make the PT_LOADs: one for each run, one without contents for each gap
  * between runs, so that together they are the whole address space.  With a
@@ -205,31 +224,28 @@ static size_t img_make_loads(struct img_dump *d, struct elf_phdr *phdr)
 {
 	VMA_ITERATOR(vmi, d->mm, 0);
 	struct vm_area_struct *vma;
+	loff_t pos = d->data_off + d->store_len;
 	size_t n = 0, i = 0;
-	loff_t pos = d->data_off;
 
 	mmap_read_lock(d->mm);
 	for_each_vma(vmi, vma) {
-		unsigned long addr = vma->vm_start;
+		unsigned long addr = vma->vm_start, end;
 
-		while (addr < vma->vm_end) {
+		for (; addr < vma->vm_end; addr = end) {
 			struct img_run *run = i < d->nr_runs ? &d->runs[i] : NULL;
-			bool present = run && run->start == addr;
-			unsigned long end;
 
-			if (present)
-				end = run->end;
-			else
+			if (!run || run->start != addr) {
 				end = run ? min(run->start, vma->vm_end) : vma->vm_end;
-			if (phdr)
-				img_fill_load(phdr + n, vma, addr, end, pos, present);
-			if (present) {
-				run->pos = pos;
-				pos += end - addr;
-				i++;
+				n += img_make_views(d, vma, addr, end, phdr ? phdr + n : NULL);
+				continue;
 			}
-			addr = end;
+			end = run->end;
+			if (phdr)
+				img_fill_load(phdr + n, vma, addr, end, pos, true);
+			run->pos = pos;
+			pos += end - addr;
 			n++;
+			i++;
 		}
 	}
 	mmap_read_unlock(d->mm);

@@ -16,7 +16,7 @@
 #include <linux/sched/signal.h>
 
 #define IMG_MM_KNOWN	(IMG_MM_MDWE | IMG_MM_MDWE_NO_INHERIT | IMG_MM_THP_DISABLE | \
-			 IMG_MM_TOPDOWN | IMG_MM_MERGE_ANY |	\
+			 IMG_MM_TOPDOWN | IMG_MM_MERGE_ANY | IMG_MM_EXE_OBJECT | \
 			 IMG_MM_LOCK_FUTURE | IMG_MM_LOCK_ONFAULT)
 
 #define IMG_DUMP_FILTER_KNOWN	(MMF_DUMP_FILTER_MASK >> MMF_DUMP_FILTER_SHIFT)
@@ -48,16 +48,21 @@ static u64 img_get_mm_flags(struct mm_struct *mm)
 	return flags;
 }
 
-static int img_hold_exe(struct img_dump *d, u32 *index)
+/* Its place, in the table of objects if IMG_MM_EXE_OBJECT is set in @flags. */
+static int img_hold_exe(struct img_dump *d, u32 *index, u64 *flags)
 {
 	struct file *exe = get_mm_exe_file(d->mm);
-	int err;
+	int ret;
 
 	if (!exe)
 		return img_dump_refuse(d, -EOPNOTSUPP, "it has no executable");
-	err = img_file_index(d, exe, index);
+	ret = img_object_index(d, exe, NULL, index);
+	if (ret > 0)
+		*flags |= IMG_MM_EXE_OBJECT;
+	else if (!ret)
+		ret = img_file_index(d, exe, index);
 	fput(exe);
-	return err;
+	return min(ret, 0);
 }
 
 #ifdef CONFIG_MEMBARRIER
@@ -138,15 +143,16 @@ static int img_mm_hold(struct img_dump *d)
 {
 	struct mm_struct *mm = d->mm;
 	struct img_mm m = { .size = cpu_to_le32(sizeof(m)) };
+	u64 flags = img_get_mm_flags(mm);
 	u32 exe = IMG_NONE;
 	void *desc;
 	int err;
 
-	err = img_hold_exe(d, &exe);
+	err = img_hold_exe(d, &exe, &flags);
 	if (err)
 		return err;
 	m.dumpable = cpu_to_le32(get_dumpable(mm));
-	m.flags = cpu_to_le64(img_get_mm_flags(mm));
+	m.flags = cpu_to_le64(flags);
 	m.start_code = cpu_to_le64(mm->start_code);
 	m.end_code = cpu_to_le64(mm->end_code);
 	m.start_data = cpu_to_le64(mm->start_data);
@@ -278,7 +284,9 @@ static int img_mm_check(struct img_load *l)
 	    !PAGE_ALIGNED(le64_to_cpu(m.mmap_legacy_base)))
 		return img_load_refuse(l, -EBADMSG, "bad mmap base");
 	err = img_get_auxv(l, auxv);
-	if (!err)
+	if (!err && (le64_to_cpu(m.flags) & IMG_MM_EXE_OBJECT))
+		err = img_object_get(l, le32_to_cpu(m.exe), &exe);
+	else if (!err)
 		err = img_file_get(l, le32_to_cpu(m.exe), &exe);
 	if (!err)
 		err = img_check_exe(l, exe);

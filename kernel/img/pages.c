@@ -62,7 +62,14 @@ static void img_walk_add(struct img_walk *w, unsigned long addr, unsigned long e
 	w->runs.len += sizeof(*runs);
 }
 
-static bool img_page_is_zero(struct page *page)
+/**
+ * img_page_is_zero() - is nothing in a page?
+ * @page: the page
+ *
+ * Context: any.
+ * Return: true if all bytes are zero.
+ */
+bool img_page_is_zero(struct page *page)
 {
 	void *p = kmap_local_page(page);
 	bool zero = !memchr_inv(p, 0, PAGE_SIZE);
@@ -229,17 +236,22 @@ static ssize_t img_copy_pages(struct page **pages, long nr, size_t off, size_t l
  */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 {
-	struct img_run *run = img_find_run(d, pos);
-	unsigned long addr = run->start + (pos - run->pos);
-	size_t off = offset_in_page(addr);
-	size_t len = min_t(size_t, run->end - addr, iov_iter_count(to));
-	unsigned long nr = min_t(unsigned long, IMG_BATCH, DIV_ROUND_UP(off + len, PAGE_SIZE));
+	struct img_run *run;
+	unsigned long addr, nr;
 	struct page **pages;
+	size_t off, len;
 	ssize_t done;
 	long got, i;
 
+	if (pos < d->data_off + d->store_len)
+		return img_store_read(d, pos - d->data_off, to);
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	run = img_find_run(d, pos);
+	addr = run->start + (pos - run->pos);
+	off = offset_in_page(addr);
+	len = min_t(size_t, run->end - addr, iov_iter_count(to));
+	nr = min_t(unsigned long, IMG_BATCH, DIV_ROUND_UP(off + len, PAGE_SIZE));
 	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
@@ -253,28 +265,49 @@ ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 	return done;
 }
 
-/* Every run must be inside one mapping that can have pages of its own. */
+/*
+ * Every run must be inside one mapping that can have pages of its own, or show
+ * what an object has there.  The latter is for debuggers only.
+ */
 static int img_pages_check(struct img_load *l)
 {
+	size_t i, kept = 0;
 	unsigned int v = 0;
-	size_t i;
 
 	for (i = 0; i < l->nr_runs; i++) {
-		const struct img_run *run = &l->runs[i];
+		const struct img_run run = l->runs[i];
 		const struct img_mapping *m;
+		bool ok;
 
-		while (v < l->nr_vmas && l->vmas[v].end <= run->start)
+		while (v < l->nr_vmas && l->vmas[v].end <= run.start)
 			v++;
 		m = &l->vmas[v];
-		if (v == l->nr_vmas || run->start < m->start || run->end > m->end ||
-		    !(m->map & MAP_PRIVATE) || (m->flags & IMG_VMA_WIPEONFORK))
+		ok = v < l->nr_vmas && run.start >= m->start && run.end <= m->end;
+		if (ok && run.pos < l->object_end) {
+			ok = img_object_shows(l, m, &run);
+		} else if (ok) {
+			ok = (m->map & MAP_PRIVATE) && !(m->flags & IMG_VMA_WIPEONFORK);
+			l->runs[kept++] = run;
+		}
+		if (!ok)
 			return img_load_refuse(l, -EBADMSG, "pages at %lx have no place",
-					       run->start);
+					       run.start);
 	}
+	l->nr_runs = kept;
 	return 0;
 }
 
-static int img_read_batch(struct file *file, struct page **pages, long nr, loff_t pos)
+/**
+ * img_read_pages() - read pages from an image
+ * @file: the image
+ * @pages: where to
+ * @nr: how many, at most IMG_BATCH
+ * @pos: offset in the image
+ *
+ * Context: may sleep.
+ * Return: 0, -EIO when not all can be read, or -ENOMEM.
+ */
+int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos)
 {
 	struct iov_iter iter;
 	struct bio_vec *bv;
@@ -315,7 +348,7 @@ static int img_fill_run(struct img_load *l, const struct img_run *run, struct pa
 		mmap_read_unlock(current->mm);
 		if (got <= 0)
 			return got ?: -EFAULT;
-		err = img_read_batch(l->file, pages, got, pos);
+		err = img_read_pages(l->file, pages, got, pos);
 		unpin_user_pages_dirty_lock(pages, got, true);
 		if (err)
 			return err;

@@ -3,8 +3,9 @@
  * Process images: the table of every kind of state.
  *
  * The order is that of the calls.  Saving needs the system call before the
- * registers, which have its result, and files before what refers to
- * them; checking needs files before mappings before pages; the executable is
+ * registers, which have its result, and files before what refers to them, and
+ * copies what is in objects when mappings have told which there are; checking
+ * needs files and objects before mappings before pages; the executable is
  * replaced before anything is mapped; on the way to user mode registers come
  * before what the kernel does with them, and seccomp after all that it might
  * forbid.  Timers are there before the pending signals that they sent, and run
@@ -24,12 +25,14 @@ static const struct img_part *const img_parts[] = {
 	&img_part_info,
 	&img_part_arch,
 	&img_part_file,
+	&img_part_object,
 	&img_part_mm,
 	&img_part_vma,
 	&img_part_lock,
 #ifdef CONFIG_NUMA
 	&img_part_policy,
 #endif
+	&img_part_object_data,
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,

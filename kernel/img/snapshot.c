@@ -265,6 +265,7 @@ struct img_dump *img_dump_open(struct task_struct *task)
 		return ERR_PTR(-ENOMEM);
 	d->task = task;
 	xa_init(&d->file_index);
+	xa_init(&d->object_index);
 	err = img_hold_and_capture(d);
 	if (!err)
 		err = img_parts_save(d);
@@ -276,6 +277,7 @@ struct img_dump *img_dump_open(struct task_struct *task)
 		return ERR_PTR(err);
 	}
 	img_parts_drop(d);
+	img_store_unshare(d);
 	img_buf_free(&d->notes);
 	return d;
 }
@@ -293,6 +295,7 @@ void img_dump_close(struct img_dump *d)
 		mmput(d->mm);
 	img_buf_free(&d->notes);
 	img_buf_free(&d->head);
+	img_store_free(d);
 	kvfree(d->runs);
 	xa_destroy(&d->file_index);
 	kfree(d);

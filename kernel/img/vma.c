@@ -6,9 +6,11 @@
 #include <linux/binfmts.h>
 #include <linux/hugetlb.h>
 #include <linux/img.h>
+#include <linux/memfd.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
+#include <linux/overflow.h>
 #include <linux/pkeys.h>
 #include <linux/rmap.h>
 #include <linux/sched/coredump.h>
@@ -26,7 +28,7 @@
 #endif
 
 /* Everything that a mapping may have; what is not here is refused. */
-#define IMG_VM_KNOWN	(VM_ACCESS_FLAGS | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | \
+#define IMG_VM_KNOWN	(VM_ACCESS_FLAGS | VM_SHARED | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | \
 			 VM_MAYSHARE | VM_GROWSDOWN | VM_ACCOUNT | VM_NORESERVE |  \
 			 VM_DONTCOPY | VM_WIPEONFORK | VM_DONTDUMP | VM_RAND_READ | \
 			 VM_SEQ_READ | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_MERGEABLE | \
@@ -81,10 +83,6 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 		return "a shadow stack";
 	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
 		return "a device mapping";
-	if (vma_is_anon_shmem(vma))
-		return "shared anonymous memory";
-	if (vma->vm_flags & VM_SHARED)
-		return "a writable shared file";
 	if (vma_is_anonymous(vma) && vma->vm_file)
 		return "a private mapping of a device";
 	if (!vma_is_anonymous(vma) && !vma->vm_file)
@@ -94,24 +92,57 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 	return NULL;
 }
 
+/* The first look tells which files are objects. */
 static int img_vma_vet(struct img_dump *d, struct vm_area_struct *vma)
 {
 	const char *obstacle;
 	u32 index;
+	int ret;
 
 	if (img_arch_vma(vma))
 		return 0;
 	obstacle = img_vma_obstacle(vma);
 	if (obstacle)
 		return img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle);
-	return vma->vm_file ? img_file_index(d, vma->vm_file, &index) : 0;
+	ret = vma->vm_file ? img_object_index(d, vma->vm_file, vma, &index) : 0;
+	return min(ret, 0);
+}
+
+/* The second look is at files that are none. */
+static int img_vma_vet_file(struct img_dump *d, struct vm_area_struct *vma)
+{
+	u32 index;
+	int ret;
+
+	if (img_arch_vma(vma) || !vma->vm_file)
+		return 0;
+	ret = img_object_index(d, vma->vm_file, vma, &index);
+	if (ret)
+		return min(ret, 0);
+	ret = img_file_index(d, vma->vm_file, &index);
+	if (!ret && vma_is_shared_maywrite(vma))
+		img_file_write(d, vma->vm_file);
+	return ret;
+}
+
+static int img_vma_vet_all(struct img_dump *d,
+			   int (*vet)(struct img_dump *d, struct vm_area_struct *vma))
+{
+	VMA_ITERATOR(vmi, d->mm, 0);
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	for_each_vma(vmi, vma) {
+		err = vet(d, vma);
+		if (err)
+			break;
+	}
+	return err;
 }
 
 /* The snapshot does not show everything that is refused: ask the original. */
 static int img_vma_hold(struct img_dump *d)
 {
-	VMA_ITERATOR(vmi, d->mm, 0);
-	struct vm_area_struct *vma;
 	int err;
 
 	if (mmap_read_lock_killable(d->mm))
@@ -123,12 +154,10 @@ static int img_vma_hold(struct img_dump *d)
 	if (!err && rcu_access_pointer(d->mm->ioctx_table))
 		err = img_dump_refuse(d, -EOPNOTSUPP, "AIO contexts");
 #endif
-	for_each_vma(vmi, vma) {
-		if (!err)
-			err = img_vma_vet(d, vma);
-		if (err)
-			break;
-	}
+	if (!err)
+		err = img_vma_vet_all(d, img_vma_vet);
+	if (!err)
+		err = img_vma_vet_all(d, img_vma_vet_file);
 	mmap_read_unlock(d->mm);
 	return err;
 }
@@ -177,10 +206,13 @@ static int img_save_vma(struct img_dump *d, struct vm_area_struct *vma,
 	if (img_arch_vma(vma)) {
 		kind = IMG_VMA_ARCH;
 	} else if (vma->vm_file) {
-		kind = IMG_VMA_FILE;
-		err = img_file_index(d, vma->vm_file, &index);
-		if (err)
-			return err;
+		kind = IMG_VMA_OBJECT;
+		if (!img_object_find(d, vma->vm_file, &index)) {
+			kind = IMG_VMA_FILE;
+			err = img_file_index(d, vma->vm_file, &index);
+			if (err)
+				return err;
+		}
 		to->file_off = cpu_to_le64((u64)vma->vm_pgoff << PAGE_SHIFT);
 	}
 	for (i = 0; i < ARRAY_SIZE(img_vma_flags); i++) {
@@ -278,15 +310,36 @@ static int img_parse_vma(struct img_load *l, const struct img_note *note,
 		if (!m->name || !img_name_ok(m->name))
 			return img_load_refuse(l, -EBADMSG, "bad name of a mapping");
 	}
-	return img_file_get(l, le32_to_cpu(v->file), &m->file);
+	m->object = IMG_NONE;
+	if (m->kind != IMG_VMA_OBJECT)
+		return img_file_get(l, le32_to_cpu(v->file), &m->file);
+	m->object = le32_to_cpu(v->file);
+	return img_object_get(l, m->object, &m->file);
 }
 
+/* As do_mmap() will: nobody maps for writing what is not open for that. */
+static bool img_shared_ok(const struct img_mapping *m)
+{
+	unsigned long flags = VM_SHARED | VM_WRITE;
+
+	if (!(m->map & MAP_SHARED))
+		return true;
+	if (m->flags & IMG_VMA_ACCOUNT)
+		return false;
+	if (!(m->prot & PROT_WRITE))
+		return true;
+	return (m->file->f_mode & FMODE_WRITE) && !memfd_check_seals_mmap(m->file, &flags);
+}
+
+/* A mapping of a file or an object. */
 static int img_check_file_vma(struct img_load *l, const struct img_mapping *m)
 {
-	if (!m->file || (m->map & MAP_ANONYMOUS) || m->name || (m->flags & IMG_VMA_WIPEONFORK) ||
-	    !PAGE_ALIGNED(m->file_off) || m->file_off + (m->end - m->start) < m->file_off)
-		return -EBADMSG;
-	if ((m->map & MAP_SHARED) && (m->prot & PROT_WRITE))
+	u64 last;
+
+	if (!m->file || (m->map & MAP_ANONYMOUS) || (m->flags & IMG_VMA_WIPEONFORK) ||
+	    (m->name && m->kind == IMG_VMA_FILE) || !PAGE_ALIGNED(m->file_off) ||
+	    check_add_overflow(m->file_off, m->end - m->start, &last) ||
+	    last > MAX_LFS_FILESIZE || !img_shared_ok(m))
 		return -EBADMSG;
 	if ((m->prot & PROT_EXEC) && path_noexec(&m->file->f_path))
 		return img_load_refuse(l, -EACCES, "%pD2 is on a noexec mount", m->file);
@@ -311,7 +364,7 @@ static int img_check_vma(struct img_load *l, const struct img_mapping *m)
 	u32 type = m->map & MAP_TYPE;
 
 	if (m->flags & ~IMG_VMA_KNOWN || m->map & ~IMG_MAP_KNOWN ||
-	    m->prot & ~IMG_PROT_KNOWN || m->kind > IMG_VMA_ARCH)
+	    m->prot & ~IMG_PROT_KNOWN || m->kind > IMG_VMA_OBJECT)
 		return img_load_refuse(l, -EOPNOTSUPP, "mapping at %lx has unknown flags",
 				       m->start);
 	if (!PAGE_ALIGNED(m->start) || !PAGE_ALIGNED(m->end) || m->start >= m->end ||
@@ -323,7 +376,7 @@ static int img_check_vma(struct img_load *l, const struct img_mapping *m)
 	if (m->pkey >= arch_max_pkey())
 		return img_load_refuse(l, -ENODEV, "mapping at %lx has protection key %u",
 				       m->start, m->pkey);
-	if (m->kind == IMG_VMA_FILE)
+	if (m->kind == IMG_VMA_FILE || m->kind == IMG_VMA_OBJECT)
 		return img_check_file_vma(l, m);
 	if (m->file || m->file_off)
 		return -EBADMSG;

@@ -56,6 +56,7 @@
 #define NT_IMG_X86_THREAD	0x494d4720	/* struct img_x86_thread */
 #define NT_IMG_POLICY		0x494d4722	/* struct img_policies */
 #define NT_IMG_FD		0x494d4711	/* struct img_fds, for tools */
+#define NT_IMG_OBJECT		0x494d4712	/* struct img_objects */
 #define NT_IMG_INFO		0x494d4713	/* struct img_info, for tools */
 #define NT_IMG_SECCOMP		0x494d4714	/* struct img_seccomp, if there are filters */
 
@@ -251,6 +252,7 @@ struct img_timers {
 #define IMG_MM_LOCK_FUTURE	(1ULL << 4)	/* mlockall(MCL_FUTURE) */
 #define IMG_MM_LOCK_ONFAULT	(1ULL << 5)	/* with MCL_ONFAULT */
 #define IMG_MM_MERGE_ANY	(1ULL << 6)	/* PR_SET_MEMORY_MERGE */
+#define IMG_MM_EXE_OBJECT	(1ULL << 7)	/* exe: index in struct img_objects */
 
 /*
  * Address space fields, checked on resume as prctl(PR_SET_MM_MAP) checks
@@ -273,7 +275,7 @@ struct img_mm {
 	__le64	env_end;
 	__le64	mmap_base;
 	__le64	mmap_legacy_base;
-	__le32	exe;			/* index in struct img_files */
+	__le32	exe;			/* index in struct img_files, see IMG_MM_EXE_OBJECT */
 	__le32	pad;
 	__le32	membarrier;		/* MEMBARRIER_CMD_REGISTER_* */
 	__le32	coredump_filter;	/* as /proc/PID/coredump_filter */
@@ -283,8 +285,9 @@ struct img_mm {
 
 /* img_vma.kind */
 #define IMG_VMA_ANON		0	/* private anonymous memory */
-#define IMG_VMA_FILE		1	/* a file, mapped MAP_PRIVATE or read-only MAP_SHARED */
+#define IMG_VMA_FILE		1	/* a file that is opened again by its path */
 #define IMG_VMA_ARCH		2	/* made by the architecture: vDSO, vvar */
+#define IMG_VMA_OBJECT		3	/* memory that is an object of its own */
 
 /* img_vma.flags */
 #define IMG_VMA_ACCOUNT		(1ULL << 0)	/* charged to the commit limit */
@@ -310,12 +313,15 @@ struct img_mm {
 struct img_vma {
 	__le64	start;			/* address of the first byte */
 	__le64	end;			/* address after the last byte */
-	__le64	file_off;		/* bytes into the file; 0 without a file */
+	__le64	file_off;		/* bytes into the file or object, else 0 */
 	__le64	flags;			/* IMG_VMA_* */
 	__le32	prot;
 	__le32	map;
-	__le32	kind;			/* IMG_VMA_ANON, _FILE, _ARCH */
-	__le32	file;			/* index in struct img_files or IMG_NONE */
+	__le32	kind;			/* IMG_VMA_ANON, _FILE, _ARCH, _OBJECT */
+	__le32	file;			/* IMG_VMA_FILE: index in struct img_files,
+					 * IMG_VMA_OBJECT: in struct img_objects,
+					 * else IMG_NONE
+					 */
 	__le32	name_off;		/* PR_SET_VMA_ANON_NAME: NUL-terminated, or IMG_NONE */
 	__le32	pad;
 	__le32	pkey;			/* pkey_mprotect(2); also a key that was freed since */
@@ -329,6 +335,9 @@ struct img_vmas {
 	__le32	nr;
 	__le32	vmas_off;		/* from the beginning of the descriptor */
 };
+
+/* img_file.flags */
+#define IMG_FILE_WRITE		(1U << 0)	/* mapped MAP_SHARED, may be written to */
 
 /*
  * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
@@ -353,7 +362,9 @@ struct img_policies {
 /*
  * A file that the process maps or executes.  It is opened again by its path,
  * from the root directory of the launcher and with the launcher's rights, and
- * must have the same inode number, size and modification time.
+ * must have the same inode number, size and modification time.  One that the
+ * process may write to is opened for that; it must have the same inode number,
+ * and not be shorter.
  */
 struct img_file {
 	__le64	ino;
@@ -363,6 +374,8 @@ struct img_file {
 	__le32	path_off;		/* absolute, NUL-terminated */
 	__le32	dev_major;		/* for tools: device numbers are not stable */
 	__le32	dev_minor;
+	__le32	flags;			/* IMG_FILE_* */
+	__le32	pad;
 };
 
 /* @nr struct img_file at @files_off, paths (at their path_off) after them. */
@@ -371,6 +384,73 @@ struct img_files {
 	__le32	file_size;		/* bytes of one struct img_file */
 	__le32	nr;
 	__le32	files_off;		/* from the beginning of the descriptor */
+};
+
+/* img_object.kind */
+#define IMG_OBJECT_ANON		1	/* MAP_SHARED | MAP_ANONYMOUS: "/dev/zero (deleted)" */
+#define IMG_OBJECT_MEMFD	2	/* memfd_create(2) */
+#define IMG_OBJECT_FILE		3	/* a file whose contents are in the image */
+
+/* img_object.flags */
+#define IMG_OBJECT_WRITE	(1ULL << 0)	/* open for reading and writing */
+#define IMG_OBJECT_NORESERVE	(1ULL << 1)	/* ANON: not charged by its size */
+#define IMG_OBJECT_EXEC		(1ULL << 2)	/* FILE: may be the executable */
+#define IMG_OBJECT_SEAL_LATE	(1ULL << 3)	/* MEMFD: sealed after it was mapped */
+
+/*
+ * Memory that is an object of its own, and can be mapped at several places:
+ * shared anonymous memory, a memfd, a file that has no path any more or that
+ * is in the image for another reason.  A resume makes a new one.
+ *
+ * Each open file of an object is one element.  If @same is not IMG_NONE it is
+ * the index of an earlier element with @same of IMG_NONE, this is another open
+ * file of that object, and only @kind and IMG_OBJECT_WRITE count besides: the
+ * other members are zero, @name_off is IMG_NONE.
+ *
+ * @nr_runs struct img_object_run, from the one with index @run, tell what is
+ * in the object; the rest of its @bytes is zero.  The runs of one element
+ * follow those of the element before it.
+ */
+struct img_object {
+	__le32	kind;			/* IMG_OBJECT_ANON, _MEMFD, _FILE */
+	__le32	same;			/* index or IMG_NONE */
+	__le64	flags;			/* IMG_OBJECT_* */
+	__le64	bytes;			/* st_size */
+	__le32	run;
+	__le32	nr_runs;
+	__le32	name_off;		/* MEMFD: as given to memfd_create(2); FILE: its
+					 * path; NUL-terminated; ANON: IMG_NONE
+					 */
+	__le32	mode;			/* MEMFD: permission bits, else 0 */
+	__le32	seals;			/* MEMFD: F_SEAL_*, else 0 */
+	__le32	pad;
+};
+
+/*
+ * Contents of an object.  All members are multiples of the page size.  The
+ * runs of one object are sorted by @off, do not overlap, and end not later than
+ * the page that its last byte is in.  In the image all runs lie one after the
+ * other, the first at @data_off of struct img_header, and before all else.
+ */
+struct img_object_run {
+	__le64	off;			/* bytes into the object */
+	__le64	bytes;
+	__le64	pos;			/* bytes from data_off of struct img_header */
+};
+
+/*
+ * @nr struct img_object at @objects_off, @nr_runs struct img_object_run at
+ * @runs_off, names (at their name_off) after them.
+ */
+struct img_objects {
+	__le32	size;
+	__le32	object_size;		/* bytes of one struct img_object */
+	__le32	nr;
+	__le32	objects_off;		/* from the beginning of the descriptor */
+	__le32	run_size;		/* bytes of one struct img_object_run */
+	__le32	nr_runs;
+	__le32	runs_off;		/* from the beginning of the descriptor */
+	__le32	pad;
 };
 
 /* An open file of the dumped process.  Recorded for tools, not restored. */

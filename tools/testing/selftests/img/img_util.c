@@ -7,14 +7,17 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <linux/loop.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -828,18 +831,52 @@ static void img_diff_lines(const char *a, const char *b)
 	}
 }
 
+/*
+ * What is an object of its own has another device and inode number in each
+ * process: leave them out.
+ */
+static bool img_is_object(const char *line)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(line);
+
+	return strstr(line, "[anon_shmem:") ||
+	       (len > strlen(deleted) && !strcmp(line + len - strlen(deleted), deleted));
+}
+
+static char *img_plain_maps(const char *maps)
+{
+	char *out = calloc(1, strlen(maps) + 1), *to = out, *line, *save = NULL;
+	char *copy = strdup(maps);
+
+	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		int dev = 0, name = 0;
+
+		if (img_is_object(line) && sscanf(line, "%*s %*s %*s %n%*s %*s %n", &dev, &name) >= 0 &&
+		    name)
+			to += sprintf(to, "%.*s%s\n", dev, line, line + name);
+		else
+			to += sprintf(to, "%s\n", line);
+	}
+	free(copy);
+	return out;
+}
+
 /* /proc/PID/maps as at the dump, line by line. */
 int img_same_maps(struct img_proc *p)
 {
-	char *now = img_maps(p->pid);
+	char *text = img_maps(p->pid);
+	char *now = img_plain_maps(text ?: ""), *old = img_plain_maps(p->maps ?: "");
 	int ret = 0;
 
-	if (!now || !p->maps || strcmp(now, p->maps)) {
+	if (!*now || strcmp(now, old)) {
 		img_diag("/proc/PID/maps differs:");
-		img_diff_lines(p->maps ?: "", now ?: "");
+		img_diff_lines(old, now);
 		ret = -EINVAL;
 	}
+	free(text);
 	free(now);
+	free(old);
 	return ret;
 }
 
@@ -1114,4 +1151,56 @@ void img_fix_crc(struct img_image *im)
 
 	if (h)
 		h->crc = img_head_crc(im);
+}
+
+/*
+ * Swap
+ */
+
+#define IMG_SWAP_SIZE	(16UL << 20)
+
+/* A swap device: a file, a loop device on it, a header. */
+int img_swap_on(char *dev, size_t size)
+{
+	static union {
+		char page[4096];
+		struct {
+			char boot[1024];
+			uint32_t version, last_page, nr_badpages;
+		} h;
+	} header;
+	int ctl, loop, file, n;
+
+	header.h.version = 1;
+	header.h.last_page = IMG_SWAP_SIZE / 4096 - 1;
+	memcpy(header.page + 4096 - 10, "SWAPSPACE2", 10);
+	file = open(img_path("swap"), O_RDWR | O_CREAT, 0600);
+	if (file < 0 || ftruncate(file, IMG_SWAP_SIZE) ||
+	    pwrite(file, &header, 4096, 0) != 4096)
+		return -1;
+	ctl = open("/dev/loop-control", O_RDWR);
+	n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
+	if (n < 0)
+		return -1;
+	snprintf(dev, size, "/dev/loop%d", n);
+	loop = open(dev, O_RDWR);
+	if (loop < 0 || ioctl(loop, LOOP_SET_FD, file))
+		return -1;
+	close(file);
+	close(ctl);
+	if (swapon(dev, 0)) {
+		ioctl(loop, LOOP_CLR_FD);
+		close(loop);
+		return -1;
+	}
+	return loop;
+}
+
+int img_swap_off(const char *dev, int loop)
+{
+	int ret = swapoff(dev);
+
+	ioctl(loop, LOOP_CLR_FD);
+	close(loop);
+	return ret;
 }

@@ -216,6 +216,10 @@ int img_try_exec(const char *path, const struct img_launch *how, pid_t *pid);
 int img_log_open(void);
 bool img_log_has(int fd, const char *a, const char *b);
 
+/* A swap device of 16 MB: the descriptor of its loop device, or -1. */
+int img_swap_on(char *dev, size_t size);
+int img_swap_off(const char *dev, int loop);
+
 /* An image in memory, to look at and to damage. */
 struct img_image {
 	uint8_t *data;

@@ -5,7 +5,6 @@
  * that can be done to memory afterwards.
  */
 #include <fcntl.h>
-#include <linux/loop.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <sys/ioctl.h>
@@ -1160,43 +1159,6 @@ TEST(commit_charge_is_given_back)
  * Pages in swap
  */
 
-/* A swap device: a file, a loop device on it, a header. */
-static int swap_on(char *dev, size_t size)
-{
-	static union {
-		char page[PAGE];
-		struct {
-			char boot[1024];
-			uint32_t version, last_page, nr_badpages;
-		} h;
-	} header;
-	int ctl, loop, file, n;
-
-	header.h.version = 1;
-	header.h.last_page = 16 * MB / PAGE - 1;
-	memcpy(header.page + PAGE - 10, "SWAPSPACE2", 10);
-	file = open(img_path("swap"), O_RDWR | O_CREAT, 0600);
-	if (file < 0 || ftruncate(file, 16 * MB) ||
-	    pwrite(file, &header, PAGE, 0) != PAGE)
-		return -1;
-	ctl = open("/dev/loop-control", O_RDWR);
-	n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
-	if (n < 0)
-		return -1;
-	snprintf(dev, size, "/dev/loop%d", n);
-	loop = open(dev, O_RDWR);
-	if (loop < 0 || ioctl(loop, LOOP_SET_FD, file))
-		return -1;
-	close(file);
-	close(ctl);
-	if (swapon(dev, 0)) {
-		ioctl(loop, LOOP_CLR_FD);
-		close(loop);
-		return -1;
-	}
-	return loop;
-}
-
 TARGET(swapped)
 {
 	char *p = map(4 * MB, RW, 0);
@@ -1214,12 +1176,11 @@ TEST(swapped_pages)
 	int loop, i;
 	long swap = 0;
 
-	loop = swap_on(dev, sizeof(dev));
+	loop = img_swap_on(dev, sizeof(dev));
 	if (loop < 0)
 		SKIP(return, "no swap to be had");
 	if (img_spawn(&p, "swapped", 's', NULL, NULL)) {
-		swapoff(dev);
-		ioctl(loop, LOOP_CLR_FD);
+		img_swap_off(dev, loop);
 		ASSERT_TRUE(false);
 	}
 	for (i = 0; i < 50 && swap < 1024; i++) {
@@ -1228,9 +1189,7 @@ TEST(swapped_pages)
 	}
 	EXPECT_EQ(0, img_cycle(&p));
 	EXPECT_EQ(0, img_finish(&p));
-	EXPECT_EQ(0, swapoff(dev));
-	ioctl(loop, LOOP_CLR_FD);
-	close(loop);
+	EXPECT_EQ(0, img_swap_off(dev, loop));
 	if (swap < 1024)
 		SKIP(return, "nothing was swapped out");
 }

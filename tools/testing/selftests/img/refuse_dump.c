@@ -47,9 +47,19 @@ static void freeze_with(char *p)
 	CHECK_FILL(p, PAGE, 1);
 }
 
-TARGET(shared_anonymous)
+/* Two kinds of mappings of one memfd, told apart by when it was sealed. */
+TARGET(sealed_between)
 {
-	freeze_with(map(MAP_SHARED | MAP_ANONYMOUS, -1));
+	int fd = MUST(syscall(SYS_memfd_create, "name", 2 /* MFD_ALLOW_SEALING */));
+	char *p, *q;
+
+	MUST(ftruncate(fd, 4 * PAGE));
+	p = map(MAP_SHARED, fd);
+	MUST(fcntl(fd, F_ADD_SEALS, 0x10 /* F_SEAL_FUTURE_WRITE */));
+	q = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(q != MAP_FAILED);
+	freeze_with(p);
+	CHECK_EQ(-1, mprotect(q, PAGE, RW));
 }
 
 TARGET(shared_sysv)
@@ -59,66 +69,6 @@ TARGET(shared_sysv)
 
 	MUST(shmctl(id, IPC_RMID, NULL));
 	freeze_with(p);
-}
-
-TARGET(shared_file_writable)
-{
-	const char *path = img_path("writable");
-	int fd;
-
-	MUST(img_make_file(path, 4 * PAGE, 9));
-	fd = MUST(open(path, O_RDWR));
-	freeze_with(map(MAP_SHARED, fd));
-}
-
-/* Could become writable at any time. */
-TARGET(shared_file_may_be_written)
-{
-	const char *path = img_path("may_be");
-	char *p;
-	int fd;
-
-	MUST(img_make_file(path, 4 * PAGE, 9));
-	fd = MUST(open(path, O_RDWR));
-	p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	img_freeze();
-	CHECK_FILL(p, 4 * PAGE, 9);
-	CHECK_EQ(0, mprotect(p, PAGE, RW));
-}
-
-TARGET(deleted_file)
-{
-	const char *path = img_path("deleted");
-	int fd;
-
-	MUST(img_make_file(path, 4 * PAGE, 9));
-	fd = MUST(open(path, O_RDONLY));
-	freeze_with(map(MAP_PRIVATE, fd));
-	unlink(path);
-}
-
-TARGET(memory_file)
-{
-	int fd = MUST(syscall(SYS_memfd_create, "name", 0));
-
-	MUST(ftruncate(fd, 4 * PAGE));
-	freeze_with(map(MAP_PRIVATE, fd));
-}
-
-TARGET(memory_file_shared)
-{
-	int fd = MUST(syscall(SYS_memfd_create, "name", 0));
-
-	MUST(ftruncate(fd, 4 * PAGE));
-	freeze_with(map(MAP_SHARED, fd));
-}
-
-TARGET(dev_zero_shared)
-{
-	int fd = MUST(open("/dev/zero", O_RDWR));
-
-	freeze_with(map(MAP_SHARED, fd));
 }
 
 TARGET(huge_tlb)
@@ -317,13 +267,8 @@ FIXTURE_TEARDOWN(state)
 #define STATE(_name, _error)						\
 	FIXTURE_VARIANT_ADD(state, _name) { .name = #_name, .error = _error }
 
-STATE(shared_anonymous, EOPNOTSUPP);
+STATE(sealed_between, EOPNOTSUPP);
 STATE(shared_sysv, EOPNOTSUPP);
-STATE(shared_file_writable, EOPNOTSUPP);
-STATE(shared_file_may_be_written, EOPNOTSUPP);
-STATE(memory_file, EOPNOTSUPP);
-STATE(memory_file_shared, EOPNOTSUPP);
-STATE(dev_zero_shared, EOPNOTSUPP);
 STATE(huge_tlb, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
@@ -369,42 +314,9 @@ TEST_F(state, refused)
 	EXPECT_EQ(0, img_finish(p));
 }
 
-/* The file is gone when the dump is made. */
-TEST(deleted_file)
-{
-	struct img_proc p;
-
-	if (img_nodump())
-		SKIP(return, "needs a dump");
-	IMG_SPAWN(&p, "deleted_file", 's', NULL, NULL);
-	ASSERT_EQ(0, unlink(img_path("deleted")));
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	EXPECT_EQ(0, img_finish(&p));
-}
-
-/* Or the program itself is. */
 TARGET(plain)
 {
 	img_freeze();
-}
-
-TEST(deleted_program)
-{
-	struct img_proc p = { .mode = 's' };
-	const char *path = img_path("program");
-	char *text;
-	size_t len;
-
-	if (img_nodump())
-		SKIP(return, "needs a dump");
-	text = img_read_file(img_sibling("tiny"), &len);
-	ASSERT_TRUE(text != NULL);
-	ASSERT_EQ(0, img_write_file(path, text, len));
-	ASSERT_EQ(0, img_launch(&p, path, NULL));
-	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
-	ASSERT_EQ(0, unlink(path));
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
-	img_kill(&p);
 }
 
 /* A parent in vfork(), and its child. */
@@ -520,14 +432,6 @@ TEST(kernel_thread)
 	}
 	if (!n)
 		SKIP(return, "sees no kernel thread");
-}
-
-/* This test itself: its harness has shared memory. */
-TEST(oneself)
-{
-	if (img_nodump())
-		SKIP(return, "needs a dump");
-	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(getpid()));
 }
 
 TEST(thirty_two_bit_process)

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: a copy of what is in shared memory and in files.
+ *
+ * Shared memory knows no copy on write, so what is in it is copied page by
+ * page, while the target is held when anybody could write to it.  The copy is
+ * a shmem file of the kernel's: it can be swapped out, and it is charged to
+ * who makes the image.  Its allocations rather fail than have a process killed.
+ */
+#include <linux/dax.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/uio.h>
+
+/* Pages between two looks at whether somebody wants us to stop. */
+#define IMG_STORE_BATCH	256
+
+/* Nobody shall be killed for a copy, nor for want of a place for it. */
+static int img_store_make(struct img_dump *d)
+{
+	struct address_space *mapping;
+	struct file *file;
+
+	if (d->store)
+		return 0;
+	file = shmem_kernel_file_setup("img", MAX_LFS_FILESIZE, VM_NORESERVE);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	mapping = file->f_mapping;
+	mapping_set_gfp_mask(mapping, mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL |
+			     __GFP_NOWARN);
+	d->store = file;
+	return 0;
+}
+
+/* Append a page. */
+static int img_store_add(struct img_dump *d, struct page *page)
+{
+	pgoff_t index = d->store_len >> PAGE_SHIFT;
+	struct folio *folio;
+	int err;
+
+	err = shmem_get_folio(file_inode(d->store), index, 0, &folio, SGP_CACHE);
+	if (err)
+		return err == -ENOSPC ? -ENOMEM : err;
+	err = copy_mc_highpage(folio_file_page(folio, index), page) ? -EIO : 0;
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	if (!err)
+		d->store_len += PAGE_SIZE;
+	return err;
+}
+
+/* @page of the object @file is in the store: make that known. */
+static int img_store_note(struct img_dump *d, size_t first, pgoff_t index)
+{
+	struct img_run *runs = d->object_runs.data, *run;
+	size_t n = d->object_runs.len / sizeof(*runs);
+	unsigned long off = index << PAGE_SHIFT;
+
+	if (n > first && runs[n - 1].end == off) {
+		runs[n - 1].end += PAGE_SIZE;
+		return 0;
+	}
+	run = img_buf_add(&d->object_runs, sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	run->start = off;
+	run->end = off + PAGE_SIZE;
+	run->pos = d->store_len - PAGE_SIZE;
+	return 0;
+}
+
+/* Where files are not read through a page cache of their own: overlayfs, DAX. */
+static struct folio *img_read_folio(struct file *file, pgoff_t index)
+{
+	struct folio *folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+	loff_t pos = (loff_t)index << PAGE_SHIFT;
+	ssize_t n;
+
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	n = kernel_read(file, folio_address(folio), PAGE_SIZE, &pos);
+	if (n >= 0)
+		return folio;
+	folio_put(folio);
+	return ERR_PTR(n);
+}
+
+/*
+ * A page of a regular file as a page fault would find it.  What is behind the
+ * end must not be read into the page cache; nothing that cuts the file off
+ * comes in between.
+ */
+static struct folio *img_file_folio(struct file *file, pgoff_t index)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct folio *folio;
+
+	if (dax_mapping(mapping) || !mapping->a_ops->read_folio)
+		return img_read_folio(file, index);
+	folio = filemap_get_folio(mapping, index);
+	if (!IS_ERR(folio)) {
+		if (folio_test_uptodate(folio))
+			return folio;
+		folio_put(folio);
+	}
+	filemap_invalidate_lock_shared(mapping);
+	if ((loff_t)index << PAGE_SHIFT < i_size_read(mapping->host))
+		folio = read_mapping_folio(mapping, index, file);
+	else
+		folio = NULL;
+	filemap_invalidate_unlock_shared(mapping);
+	return folio;
+}
+
+/* A page of an object, with a reference; NULL for a hole. */
+static struct folio *img_object_folio(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+	int err;
+
+	if (!shmem_file(file))
+		return img_file_folio(file, index);
+	err = shmem_get_folio(file_inode(file), index, 0, &folio, SGP_READ);
+	/* It may have become shorter. */
+	if (err)
+		return err == -EINVAL ? NULL : ERR_PTR(err);
+	if (folio)
+		folio_unlock(folio);
+	return folio;
+}
+
+/* Behind a hole: where something may be again. */
+static pgoff_t img_object_next(struct file *file, pgoff_t index, pgoff_t end)
+{
+	loff_t pos;
+
+	if (!shmem_file(file))
+		return index + 1;
+	pos = mapping_seek_hole_data(file->f_mapping, (loff_t)(index + 1) << PAGE_SHIFT,
+				     (loff_t)end << PAGE_SHIFT, SEEK_DATA);
+	return pos < 0 ? end : pos >> PAGE_SHIFT;
+}
+
+static int img_store_page(struct img_dump *d, size_t first, struct folio *folio, pgoff_t index)
+{
+	struct page *page = folio_file_page(folio, index);
+	int err;
+
+	if (PageHWPoison(page))
+		return img_dump_refuse(d, -EIO, "poisoned shared memory");
+	if (img_page_is_zero(page))
+		return 0;
+	err = img_store_add(d, page);
+	return err ?: img_store_note(d, first, index);
+}
+
+/**
+ * img_store_object() - copy what is in an object
+ * @d: the dump
+ * @file: the object, a regular file
+ * @bytes: its size
+ *
+ * Pages of zeros are left out.  Others may write to the object, cut it off or
+ * make holes meanwhile: what is gone reads as zeros.
+ *
+ * Context: may sleep, killable.
+ * Return: 0, -EINTR, -EIO when a page cannot be had, -ENOMEM, or -EFBIG when
+ *	there are more runs than an image may have.
+ */
+int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
+{
+	size_t first = d->object_runs.len / sizeof(struct img_run);
+	pgoff_t index = 0, end = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+	unsigned int n = 0;
+	int err;
+
+	err = img_store_make(d);
+	while (!err && index < end) {
+		struct folio *folio = img_object_folio(file, index);
+
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		if (folio) {
+			err = img_store_page(d, first, folio, index++);
+			folio_put(folio);
+		} else {
+			index = img_object_next(file, index, end);
+		}
+		if (++n % IMG_STORE_BATCH)
+			continue;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	if (err == -ENOMEM && d->object_runs.len + sizeof(struct img_run) > IMG_HEAD_MAX)
+		err = img_dump_refuse(d, -EFBIG, "too many runs of shared memory");
+	return err;
+}
+
+/**
+ * img_store_read() - read what was copied
+ * @d: the dump
+ * @pos: offset in the store
+ * @to: where to; not empty
+ *
+ * Context: may sleep; several readers may be in here at once.
+ * Return: bytes read, at least 1; -EFAULT, -EINTR, -ENOMEM, or -EIO.
+ */
+ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
+{
+	size_t len = min_t(loff_t, d->store_len - pos, iov_iter_count(to));
+	ssize_t done = 0;
+
+	len = min_t(size_t, len, IMG_STORE_BATCH * PAGE_SIZE);
+	while (len) {
+		pgoff_t index = pos >> PAGE_SHIFT;
+		size_t off = offset_in_page(pos), copied;
+		size_t n = min_t(size_t, PAGE_SIZE - off, len);
+		struct folio *folio;
+		int err;
+
+		if (fatal_signal_pending(current))
+			return done ?: -EINTR;
+		err = shmem_get_folio(file_inode(d->store), index, 0, &folio, SGP_READ);
+		if (err || !folio)
+			return done ?: err ?: -EIO;
+		folio_unlock(folio);
+		copied = copy_page_to_iter(folio_file_page(folio, index), off, n, to);
+		folio_put(folio);
+		done += copied;
+		pos += copied;
+		len -= copied;
+		if (copied < n)
+			break;
+	}
+	return done ?: -EFAULT;
+}
+
+/**
+ * img_store_unshare() - let go of the shared mappings of a snapshot
+ * @d: the dump, laid out
+ *
+ * Nobody reads these mappings any more.  They must not count as such that
+ * could be written to, or a memfd could not be sealed as long as the dump is
+ * open.
+ *
+ * Context: may sleep, @d->mm is nobody else's.
+ */
+void img_store_unshare(struct img_dump *d)
+{
+	VMA_ITERATOR(vmi, d->mm, 0);
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(d->mm);
+	for_each_vma(vmi, vma) {
+		struct address_space *mapping;
+
+		if (!vma->vm_file || !vma_is_shared_maywrite(vma))
+			continue;
+		mapping = vma->vm_file->f_mapping;
+		i_mmap_lock_write(mapping);
+		mapping_unmap_writable(mapping);
+		vm_flags_clear(vma, VM_SHARED);
+		i_mmap_unlock_write(mapping);
+	}
+	mmap_write_unlock(d->mm);
+}
+
+/**
+ * img_store_free() - give back the copy
+ * @d: the dump
+ *
+ * Context: may sleep.  May be called at any stage, and again.
+ */
+void img_store_free(struct img_dump *d)
+{
+	if (d->store)
+		fput(d->store);
+	d->store = NULL;
+	d->store_len = 0;
+	img_buf_free(&d->object_runs);
+}
