@@ -4,6 +4,7 @@
  * proc_pid_dump(5) and binfmt_img(5) has a test, here, in refuse_dump.c,
  * refuse_exec.c or user.c.
  */
+#include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
@@ -20,6 +21,9 @@
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE			65
 #define PR_MDWE_REFUSE_EXEC_GAIN	1
+#endif
+#ifndef ARCH_REQ_XCOMP_PERM
+#define ARCH_REQ_XCOMP_PERM	0x1023
 #endif
 #ifndef UFFDIO_POISON
 struct uffdio_poison {
@@ -287,6 +291,58 @@ TEST(other_uses_of_the_file)
 	EXPECT_TRUE(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED);
 	EXPECT_EQ(ENODEV, errno);
 	close(fd);
+	ASSERT_EQ(0, img_finish(&p));
+}
+
+/* State of 32-bit system calls, which a 64-bit program can make. */
+TARGET(robust_list_of_32_bits)
+{
+	int *head = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long ret;
+
+	head[0] = (int)(uintptr_t)head;
+	__asm__ volatile("int $0x80" : "=a"(ret)
+			 : "a"(311), "b"(head), "c"(12)
+			 : "memory", "r8", "r9", "r10", "r11");
+	if ((int)ret)
+		img_target_skip("no set_robust_list() of 32 bits: %d", (int)ret);
+	img_freeze();
+}
+
+/* Asked for, and not used yet. */
+TARGET(xstate_permission)
+{
+	if (syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, 18 /* tile data */))
+		img_target_skip("no AMX");
+	img_freeze();
+}
+
+FIXTURE(state) {
+};
+
+FIXTURE_VARIANT(state) {
+	const char *name;
+};
+
+FIXTURE_SETUP(state)
+{
+}
+
+FIXTURE_TEARDOWN(state)
+{
+}
+
+FIXTURE_VARIANT_ADD(state, robust_list_of_32_bits) { "robust_list_of_32_bits" };
+FIXTURE_VARIANT_ADD(state, xstate_permission) { "xstate_permission" };
+
+TEST_F(state, refused)
+{
+	struct img_proc p;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	IMG_SPAWN(&p, variant->name, 's', NULL, NULL);
+	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 	ASSERT_EQ(0, img_finish(&p));
 }
 
