@@ -209,6 +209,46 @@ if [ -n "$(patched_objects)" ]; then
 	obj=$on
 fi
 
+# fields --------------------------------------------------------------------
+
+# The flags to compile with, and the headers that are generated.
+prepare_fields() {
+	configured || "$1" || return
+	kmake kernel/img/parts.o
+}
+
+# As many fields as possible: the distribution's kernel has what ours has not.
+debian=/usr/src/linux-config-$series/config.amd64_none_amd64.xz
+configure_debian() {
+	{
+		xz -dc "$debian"
+		cat "$config/debian.config"
+	} >"$obj/.config" &&
+	kmake -s olddefconfig &&
+	echo "$config_state" >"$obj/.config.state"
+}
+
+on=$obj
+fields_objs=$obj
+flavour=debug
+find_fragments
+obj=$work/obj-check-debug
+mkdir -p "$obj"
+step "preparing the debug kernel's structures" "$(new_log fields)" \
+	prepare_fields configure
+fields_objs="$fields_objs $obj"
+if [ -f "$debian" ]; then
+	fragments="$debian $config/debian.config"
+	obj=$work/obj-check-debian
+	mkdir -p "$obj"
+	step "preparing the distribution's structures" "$(new_log fields)" \
+		prepare_fields configure_debian
+	fields_objs="$fields_objs $obj"
+fi
+# shellcheck disable=SC2086 # words
+check "the table of state knows each field" "$top/scripts/check-fields.sh" $fields_objs
+obj=$on
+
 # user-space headers --------------------------------------------------------
 
 check_uapi() {

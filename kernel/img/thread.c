@@ -31,6 +31,10 @@ static const char *img_thread_obstacle(struct task_struct *t)
 #ifdef CONFIG_FUTEX
 	if (!list_empty(&t->pi_state_list))
 		return "a held priority-inheritance futex";
+#ifdef CONFIG_COMPAT
+	if (t->compat_robust_list)
+		return "a robust list of 32-bit system calls";
+#endif
 #endif
 #ifdef CONFIG_USER_EVENTS
 	if (t->user_event_mm)

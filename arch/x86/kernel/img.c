@@ -85,6 +85,16 @@ static const u8 img_cpuid_words[IMG_X86_CPUID_WORDS] = {
 	[IMG_X86_CPUID_XSAVE]	= CPUID_D_1_EAX,
 };
 
+/* Permissions are the process's, and may be there before the first use. */
+static bool img_xstate_on_demand(struct task_struct *task)
+{
+	const struct fpu *fpu = &task->group_leader->thread.fpu;
+	u64 asked = fpu->perm.__state_perm | fpu->guest_perm.__state_perm;
+
+	return (asked & ~fpu_kernel_cfg.default_features) ||
+	       (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features);
+}
+
 static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct *mm)
 {
 	struct thread_struct *t = &task->thread;
@@ -107,7 +117,7 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	if (mm_lam_cr3_mask(mm))
 		return "linear address masking";
 #endif
-	if (task->thread.fpu.fpstate->user_xfeatures & ~fpu_user_cfg.default_features)
+	if (img_xstate_on_demand(task))
 		return "xstate features on demand";
 	/* Also when they are only permitted, which a new process is not told. */
 	if ((READ_ONCE(leader->perm.__state_perm) |

@@ -1,0 +1,281 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Real programs in the middle of real work: dumped several times on their way,
+# killed and resumed each time, they end with the same output as one that was
+# left alone.
+#
+# A program gets its input in regular files and writes its result at the end,
+# so that nothing is done twice between a dump and the kill.  Each of them says
+# that it is at work by a file, where it can.
+
+# Functions are called by check().
+# shellcheck disable=SC2317
+# shellcheck source=ktap.sh
+. "$(dirname "$0")/ktap.sh"
+
+need_dump
+plan 9
+
+image=$scratch/image
+out=$scratch/out
+position=
+
+# in_mid_work NAME CYCLES INPUT COMMAND...: run it alone first, to know how long
+# it takes and what it says; then again, with that many dumps on its way.
+in_mid_work() {
+	name=$1
+	cycles=$2
+	input=$3
+	shift 3
+	began=$(date +%s%N)
+	"$@" <"$input" >"$scratch/want" 2>&1 || return
+	[ -s "$scratch/want" ] || return
+	took=$((($(date +%s%N) - began) / 1000000))
+	step=$((took / (2 * cycles + 2)))
+	echo "alone: $took ms, a dump every $step ms"
+
+	rm -f "$out"
+	"$@" <"$input" >"$out" 2>&1 &
+	pid=$!
+	children="$children $pid"
+	cycle=0
+	while [ "$cycle" -lt "$cycles" ]; do
+		sleep "$((step / 1000)).$(printf %03d $((step % 1000)))"
+		# It was faster than before.
+		[ ! -s "$out" ] || break
+		if ! one_cycle; then
+			echo "in cycle $cycle"
+			return 1
+		fi
+		cycle=$((cycle + 1))
+	done
+	if [ "$cycle" -lt 2 ]; then
+		echo "only $cycle dumps"
+		return 1
+	fi
+	wait "$pid" || {
+		echo "exit status $?"
+		return 1
+	}
+	cmp "$scratch/want" "$out"
+}
+
+# Who reads a file is stopped, to be given the file at the same position: it is
+# the launcher's.  Others are dumped as they are.
+one_cycle() {
+	rm -f "$image"
+	if [ "$input" != /dev/null ]; then
+		stop "$pid" || return
+		position=$(sed -n 's/^pos:[^0-9]*//p' "/proc/$pid/fdinfo/0")
+	fi
+	dump "$pid" "$image" || return
+	end "$pid"
+	# What it said since is said again.
+	[ -n "${IMG_NODUMP:-}" ] || : >"$out"
+	if [ -n "${IMG_NODUMP:-}" ]; then
+		[ "$input" = /dev/null ] || kill -CONT "$pid"
+		return
+	fi
+	run_image &
+	pid=$!
+	children="$children $pid"
+	if [ "$input" = /dev/null ]; then
+		wait_until runs "$pid" "$name"
+	else
+		wait_until is_stopped "$pid" && runs "$pid" "$name" && kill -CONT "$pid"
+	fi
+}
+
+run_image() {
+	exec <"$input" >>"$out" 2>&1
+	[ "$input" = /dev/null ] || [ "$position" -eq 0 ] ||
+		dd bs="$position" count=1 status=none >/dev/null
+	exec "$image"
+}
+
+# work NAME COMM CYCLES INPUT COMMAND...
+work() {
+	work_name=$1
+	shift
+	if have "$4"; then
+		check "$work_name" in_mid_work "$@"
+	else
+		skip "$work_name" "not installed"
+	fi
+}
+
+cat >"$scratch/work.py" <<'END'
+import decimal
+import hashlib
+import sqlite3
+import zlib
+
+decimal.getcontext().prec = 50
+db = sqlite3.connect(":memory:")
+db.execute("create table t (id integer primary key, word text, n integer)")
+
+def numbers(limit):
+    n = 12345
+    for i in range(limit):
+        n = (n * 1103515245 + 12345) % 2**31
+        yield i, n
+
+def words(pairs):
+    for i, n in pairs:
+        yield i, hashlib.md5(str(n).encode()).hexdigest(), n
+
+def odd(rows):
+    return (r for r in rows if r[2] % 3)
+
+for row in odd(words(numbers(6000))):
+    db.execute("insert into t values (?, ?, ?)", row)
+    if row[0] % 500 == 0:
+        db.commit()
+packer = zlib.compressobj(9)
+packed = b""
+total = decimal.Decimal(0)
+for word, n in db.execute("select word, n from t order by word"):
+    packed += packer.compress(word.encode())
+    total += decimal.Decimal(n).sqrt() / 7
+packed += packer.flush()
+assert len(zlib.decompress(packed)) % 32 == 0
+print(db.execute("select count(*), sum(n) from t").fetchone())
+print(total, hashlib.sha256(packed).hexdigest())
+END
+work "python3: sqlite3 in memory, zlib, decimal, generators" python3 4 /dev/null \
+	/usr/bin/python3 "$scratch/work.py"
+
+# shellcheck disable=SC2016 # a program, not to be expanded here
+perl_work='
+use strict;
+my (%count, @stack, $text);
+my $n = 1;
+for my $i (1 .. 40000) {
+	$n = ($n * 16807) % 2147483647;
+	$count{$n % 1009}{sprintf "%03x", $i % 777}++;
+	push @stack, [$i, $n];
+	@stack = reverse splice(@stack, 100) if @stack > 200;
+	$text .= chr(97 + $n % 26);
+}
+my $sub = sub { my ($f, $k) = @_; $k < 2 ? $k : $f->($f, $k - 1) + $f->($f, $k - 2) };
+my @runs = sort { length $b <=> length $a || $a cmp $b } $text =~ /([aeiou]{2,})/g;
+print join(" ", @runs[0 .. 9]), "\n", $sub->($sub, 19), "\n";
+my @keys = sort { $a <=> $b } keys %count;
+print join(",", map { "$_:" . scalar keys %{$count{$_}} } @keys[0 .. 50]), "\n";
+'
+work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work"
+
+# shellcheck disable=SC2016 # a program, not to be expanded here
+bash_work='
+trap "caught=\$((caught + 1))" USR1
+trap "echo end \$caught \$sum \${#list[@]} \${map[k7]}" EXIT
+declare -a list
+declare -A map
+caught=0 sum=0
+f() { local -n to=$1; to[$2]=$3; }
+for ((i = 0; i < 2500; i++)); do
+	list[i * 3]=$((i * i % 1013))
+	f map "k$((i % 50))" "$i"
+	((sum = (sum * 31 + list[i * 3]) % 1000003))
+	# It has another PID in every generation, which only the kernel tells.
+	if [[ $i =~ 99$ ]]; then
+		read -r self rest </proc/self/stat
+		kill -USR1 "$self"
+	fi
+	case $i in *777) list=("${list[@]:1}") ;; esac
+done'
+work "bash: traps, arrays, functions" bash 4 /dev/null bash -c "$bash_work"
+
+# shellcheck disable=SC2016 # a program, not to be expanded here
+awk_work='BEGIN {
+	n = 4711
+	for (i = 0; i < rounds; i++) {
+		n = (n * 16807) % 2147483647
+		key = substr("abcdefghijklmnop", n % 12 + 1, 3)
+		seen[key, n % 97]++
+		line = line sprintf("%x", n % 16)
+		if (length(line) > 500) {
+			gsub(/[0-4]+/, "-", line)
+			split(line, part, "-")
+			sum += part[3] + length(part[2])
+			line = part[1]
+		}
+	}
+	for (k in seen)
+		total += seen[k] * length(k)
+	print total, sum, line
+}'
+work "gawk: arrays, expressions, strings" gawk 4 /dev/null \
+	gawk -v rounds=30000 "$awk_work"
+work "busybox awk: the same" busybox 4 /dev/null \
+	busybox awk -v rounds=15000 "$awk_work"
+
+# It reads its statements as it goes, in more than one read().
+{
+	echo 'create table t (id integer primary key, a integer, b text);'
+	i=0
+	while [ $i -lt 80 ]; do
+		echo "insert into t with recursive c(i, n) as (select 1, 12345 + $i"
+		echo "union all select i + 1, (n * 1103515245 + 12345) % 2147483648"
+		echo "from c where i < 120) select null, n % 1000, hex(n) from c;"
+		i=$((i + 1))
+	done
+	cat <<-'END'
+		create index by_a on t (a, b);
+		create table s as
+			select a, count(*) as n, group_concat(b) as all_b from t group by a;
+		update s set n = n * (select count(*) from t where t.a = s.a and b > '8');
+		select sum(n), max(length(all_b)) from s;
+		select count(*) from t x join t y on x.a = y.a and x.b < y.b;
+		select a, n, substr(all_b, 1, 40) from s order by n desc, a limit 5;
+	END
+} >"$scratch/work.sql"
+work "sqlite3: a database in memory" sqlite3 4 "$scratch/work.sql" \
+	sqlite3 -batch -init /dev/null :memory:
+
+printf 'scale=500\n4*a(1)\nquit\n' >"$scratch/work.bc"
+work "bc: pi" bc 3 "$scratch/work.bc" bc -lq
+
+# The factorial, and the sum of its digits.
+echo '[d 1 - d 1 <f *] sf 1500 lf x
+[d 10 % ls + ss 10 / d 0 <g] sg 0 ss lg x ls p q' >"$scratch/work.dc"
+work "dc: a large factorial" dc 3 "$scratch/work.dc" dc
+
+# A pending end: read gives up after some time, of which a part is over when
+# the process is dumped.  A FIFO that is open for writing has no end of its own.
+# shellcheck disable=SC2016 # a program, not to be expanded here
+bash_waits='
+trap "echo caught" EXIT
+for i in 1 2 3; do
+	read -r -t 3 line
+	echo "$i: $? ${line-unset}"
+done'
+waiting() {
+	mkfifo "$scratch/fifo" || return
+	bash -c "$bash_waits" <>"$scratch/fifo" >"$out" 2>&1 &
+	pid=$!
+	children="$children $pid"
+	for n in 1 2; do
+		sleep 1.5
+		rm -f "$image"
+		echo "dump $n"
+		dump "$pid" "$image" || return
+		end "$pid"
+		[ -n "${IMG_NODUMP:-}" ] || {
+			"$image" <>"$scratch/fifo" >>"$out" 2>&1 &
+			pid=$!
+			children="$children $pid"
+		}
+		wait_until runs "$pid" bash || return
+	done
+	wait "$pid" || return
+	cat "$out"
+	[ "$(grep -c '^[123]: 142 *$' "$out")" -eq 3 ] && grep -qx caught "$out"
+}
+if have bash; then
+	check "bash: read with a timeout" waiting
+else
+	skip "bash: read with a timeout" "not installed"
+fi
+finish
