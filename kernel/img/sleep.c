@@ -97,12 +97,11 @@ static long img_sleep_restart(struct restart_block *block)
 	unsigned int nr = block->poll.nfds;
 	long ret;
 
-	/* Whoever sets up the next restart says so. */
-	if (!block->poll.has_timeout) {
+	/* No limit is 0, a limit is not. */
+	if (!block->poll.has_timeout)
 		end = 0;
-	} else if (end <= 0) {
+	else if (end <= 0)
 		end = 1;
-	}
 	block->fn = do_no_restart_syscall;
 	current->sleep_limit = end;
 	ret = img_arch_syscall(nr);
