@@ -261,11 +261,11 @@ bool img_signal_room_for(u64 nr)
 	struct k_itimer *timr;
 	unsigned long flags;
 
-	if (lock_task_sighand(current, &flags)) {
-		hlist_for_each_entry(timr, &current->signal->posix_timers, list)
-			queued--;
-		unlock_task_sighand(current, &flags);
-	}
+	if (!lock_task_sighand(current, &flags))
+		return false;
+	hlist_for_each_entry(timr, &current->signal->posix_timers, list)
+		queued--;
+	unlock_task_sighand(current, &flags);
 	return !nr || nr + max(queued, 0L) <= rlimit(RLIMIT_SIGPENDING);
 }
 

@@ -27,7 +27,7 @@
 				 IMG_TIMER_ABSTIME)
 
 /* Enough for any count, and sums of two do not overflow. */
-#define IMG_OVERRUN_MAX		(1LL << 62)
+#define IMG_OVERRUN_MAX		(S64_MAX / 2 + 1)
 
 /**
  * struct img_timer_ref - a timer to be found by its ID

@@ -6,14 +6,14 @@
  * Descriptors are in an image as set_thread_area(2) and modify_ldt(2) take
  * them, and go through the checks of these calls.
  */
+#include <linux/cpufeature.h>
 #include <linux/elf.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/regset.h>
 #include <linux/sched/task_stack.h>
 #include <linux/string.h>
-#include <asm/cpufeature.h>
 #include <asm/desc.h>
-#include <asm/mmu_context.h>
 #include <asm/segment.h>
 
 #include "img.h"

@@ -4,10 +4,10 @@
  * out.  The key of a mapping is the mapping's; the rights to the keys are a
  * register, PKRU.
  */
+#include <linux/cpufeature.h>
 #include <linux/mm.h>
 #include <linux/pkeys.h>
 #include <linux/sched.h>
-#include <asm/cpufeature.h>
 
 #include "img.h"
 

@@ -212,12 +212,13 @@ struct img_itimer {
 /*
  * A POSIX timer.  @expires is how long it is to run, or the time when it
  * expires if the clock is one that is set: then it goes off at that time, also
- * if that has passed.  In @clock and @tid, process and thread have the IDs by
- * which the process knew them; only its own are allowed.
+ * if that has passed.  @clock is signed, and negative for CPU time.  In it and
+ * in @tid, process and thread have the IDs by which the process knew them; only
+ * its own are allowed.
  */
 struct img_timer {
 	__le32	id;			/* below 2^31 */
-	__le32	clock;			/* CLOCK_*, or negative: CPU time, see above */
+	__le32	clock;			/* CLOCK_*, or of CPU time */
 	__le64	flags;			/* IMG_TIMER_* */
 	__le64	expires;		/* ns, 0: neither armed nor waiting */
 	__le64	interval;		/* ns, 0: once */

@@ -852,8 +852,9 @@ static char *img_plain_maps(const char *maps)
 	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		int dev = 0, name = 0;
 
-		if (img_is_object(line) && sscanf(line, "%*s %*s %*s %n%*s %*s %n", &dev, &name) >= 0 &&
-		    name)
+		if (img_is_object(line))
+			sscanf(line, "%*s %*s %*s %n%*s %*s %n", &dev, &name);
+		if (name)
 			to += sprintf(to, "%.*s%s\n", dev, line, line + name);
 		else
 			to += sprintf(to, "%s\n", line);

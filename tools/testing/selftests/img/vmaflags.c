@@ -587,61 +587,56 @@ TARGET(both_policies)
 #define POLICIES	((struct img_policies *)img_note(im, "IMG", NT_IMG_POLICY, 0, NULL))
 #define POLICY(i)	((struct img_policy *)(POLICIES + 1) + (i))
 
-enum member {
-	NOTHING, SIZE, POLICY_SIZE, NR, OFF, START, END, MODE, PAD, NODES, LAST_NODE,
-	TASK_START, TASK_END, TASK_MODE,
-};
-
-static void set_member(struct img_image *im, enum member m, uint64_t v)
-{
-	switch (m) {
-	case NOTHING:				break;
-	case SIZE:	POLICIES->size = v;	break;
-	case POLICY_SIZE: POLICIES->policy_size = v; break;
-	case NR:	POLICIES->nr = v;	break;
-	case OFF:	POLICIES->policies_off = v; break;
-	case START:	POLICY(1)->start = v;	break;
-	case END:	POLICY(1)->end = v;	break;
-	case MODE:	POLICY(1)->mode = v;	break;
-	case PAD:	POLICY(1)->pad = v;	break;
-	case NODES:	POLICY(1)->nodes[0] = v; break;
-	case LAST_NODE:	POLICY(1)->nodes[15] = v; break;
-	case TASK_START: POLICY(0)->start = v;	break;
-	case TASK_END:	POLICY(0)->end = v;	break;
-	case TASK_MODE:	POLICY(0)->mode = v;	break;
+#define SET(_name, _expr)						\
+	static void set_##_name(struct img_image *im, uint64_t value)	\
+	{								\
+		(_expr) = value;					\
 	}
-}
+
+SET(size, POLICIES->size)
+SET(policy_size, POLICIES->policy_size)
+SET(nr, POLICIES->nr)
+SET(off, POLICIES->policies_off)
+SET(start, POLICY(1)->start)
+SET(end, POLICY(1)->end)
+SET(mode, POLICY(1)->mode)
+SET(pad, POLICY(1)->pad)
+SET(nodes, POLICY(1)->nodes[0])
+SET(last_node, POLICY(1)->nodes[15])
+SET(task_start, POLICY(0)->start)
+SET(task_end, POLICY(0)->end)
+SET(task_mode, POLICY(0)->mode)
 
 static const struct {
-	enum member member;
+	void (*set)(struct img_image *im, uint64_t value);
 	uint64_t value;
 	int error;
 } bad_policies[] = {
-	{ NOTHING, 0, 0 },
-	{ SIZE, 0, EBADMSG },
-	{ SIZE, 0xffffffff, EBADMSG },
-	{ POLICY_SIZE, 0, EBADMSG },
-	{ POLICY_SIZE, 0xffffffff, EBADMSG },
-	{ NR, 0, EBADMSG },
-	{ NR, 3, EBADMSG },
-	{ NR, 0xffffffff, EBADMSG },
-	{ OFF, 0xfffffff0, EBADMSG },
-	{ START, 0, EBADMSG },
-	{ START, 0x10000, EBADMSG },
-	{ START, -1ULL, EBADMSG },
-	{ END, 0, EBADMSG },
-	{ END, -1ULL, EBADMSG },
-	{ MODE, 99, ENODEV },
-	{ MODE, 0xffffffff, ENODEV },
-	{ MODE, MPOL_INTERLEAVE, 0 },
-	{ PAD, 1, EBADMSG },
-	{ NODES, 0, ENODEV },
-	{ NODES, 1ULL << 40, ENODEV },
-	{ NODES, 1 | 1ULL << 40, ENODEV },
-	{ LAST_NODE, 1ULL << 63, ENODEV },
-	{ TASK_START, 1, EBADMSG },
-	{ TASK_END, 1, EBADMSG },
-	{ TASK_MODE, 99, ENODEV },
+	{ set_pad, 0, 0 },
+	{ set_size, 0, EBADMSG },
+	{ set_size, 0xffffffff, EBADMSG },
+	{ set_policy_size, 0, EBADMSG },
+	{ set_policy_size, 0xffffffff, EBADMSG },
+	{ set_nr, 0, EBADMSG },
+	{ set_nr, 3, EBADMSG },
+	{ set_nr, 0xffffffff, EBADMSG },
+	{ set_off, 0xfffffff0, EBADMSG },
+	{ set_start, 0, EBADMSG },
+	{ set_start, 0x10000, EBADMSG },
+	{ set_start, -1ULL, EBADMSG },
+	{ set_end, 0, EBADMSG },
+	{ set_end, -1ULL, EBADMSG },
+	{ set_mode, 99, ENODEV },
+	{ set_mode, 0xffffffff, ENODEV },
+	{ set_mode, MPOL_INTERLEAVE, 0 },
+	{ set_pad, 1, EBADMSG },
+	{ set_nodes, 0, ENODEV },
+	{ set_nodes, 1ULL << 40, ENODEV },
+	{ set_nodes, 1 | 1ULL << 40, ENODEV },
+	{ set_last_node, 1ULL << 63, ENODEV },
+	{ set_task_start, 1, EBADMSG },
+	{ set_task_end, 1, EBADMSG },
+	{ set_task_mode, 99, ENODEV },
 };
 
 TEST(bad_memory_policies)
@@ -660,7 +655,7 @@ TEST(bad_memory_policies)
 	ASSERT_EQ(0, img_load(&good, p.image));
 	for (i = 0; i < ARRAY_SIZE(bad_policies); i++) {
 		ASSERT_EQ(0, img_copy(&bad, &good));
-		set_member(&bad, bad_policies[i].member, bad_policies[i].value);
+		bad_policies[i].set(&bad, bad_policies[i].value);
 		img_fix_crc(&bad);
 		ASSERT_EQ(0, img_save(&bad, p.image));
 		img_free(&bad);
