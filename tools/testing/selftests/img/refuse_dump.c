@@ -205,8 +205,6 @@ TARGET(io_permission)
 	img_freeze();
 }
 
-}
-
 static void *sleeping_thread(void *arg)
 {
 	for (;;)

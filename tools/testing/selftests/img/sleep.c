@@ -589,6 +589,8 @@ TEST_F(asleep, event)
 
 	if (self->s->event == BY_HANDLER)
 		strcat(self->arg, "r");
+	else if (self->s->event == BY_TIME)
+		strcat(self->arg, "m");
 	ASSERT_EQ(0, start(&self->p, self));
 	ASSERT_EQ(0, resume(self));
 	t = img_now();
@@ -629,6 +631,8 @@ TEST_F(asleep, twice)
 
 	if (self->s->event == BY_HANDLER)
 		strcat(self->arg, "r");
+	else if (self->s->event == BY_TIME)
+		strcat(self->arg, "m");
 	ASSERT_EQ(0, start(&self->p, self));
 	ASSERT_EQ(0, resume(self));
 	ASSERT_EQ(0, resume(self));
@@ -643,37 +647,76 @@ static uint64_t half_slack(void)
 	return 350 * IMG_NSEC_PER_MSEC * img_slow();
 }
 
+/* Calls that sleep for a relative time. */
+FIXTURE(relative) {
+	const struct sleeper *s;
+	struct img_proc p;
+	int sem;
+	char arg[128];
+};
+
+FIXTURE_VARIANT(relative) {
+	const char *name;
+};
+
+#define RELATIVE(_name)	FIXTURE_VARIANT_ADD(relative, _name) { .name = #_name }
+
+RELATIVE(nanosleep);
+RELATIVE(clock_relative);
+RELATIVE(poll_timeout);
+RELATIVE(ppoll_timeout);
+RELATIVE(select_timeout);
+RELATIVE(pselect_timeout);
+RELATIVE(epoll_timeout);
+RELATIVE(epoll_pwait2);
+RELATIVE(futex_timeout);
+RELATIVE(sigtimedwait_timeout);
+RELATIVE(semtimedop);
+
+FIXTURE_SETUP(relative)
+{
+	self->s = find(variant->name);
+	self->sem = semget(IPC_PRIVATE, 1, 0600);
+	ASSERT_LE(0, self->sem);
+	snprintf(self->arg, sizeof(self->arg), "%s:%d:m", variant->name, self->sem);
+}
+
+FIXTURE_TEARDOWN(relative)
+{
+	semctl(self->sem, 0, IPC_RMID);
+}
+
 /*
  * What is left of a sleep is slept, in each generation: the time until its end,
  * without the times that the process was away, is what the program asked for.
  */
-TEST_F(asleep, left)
+TEST_F(relative, left)
 {
 	uint64_t least = 0, most = 0;
+	struct img_proc *p = &self->p;
 	struct outcome o;
 	int i;
 
 	if (img_nodump())
 		SKIP(return, "needs a resume");
-	if (self->s->event != BY_TIME || strstr(variant->name, "absolute"))
-		SKIP(return, "no relative time");
-	strcat(self->arg, "m");
-	ASSERT_EQ(0, start(&self->p, self));
+	ASSERT_EQ(0, img_start(p, "sleeper", 's', self->arg, NULL));
+	ASSERT_EQ(0, img_recv(p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p->pid, self->s->nr));
 	for (i = 0; i < 2; i++) {
 		uint64_t before, after;
 
 		img_msleep(400 * img_slow());
 		before = img_now();
-		ASSERT_EQ(0, img_dump(&self->p));
+		ASSERT_EQ(0, img_dump(p));
 		after = img_now();
-		img_kill(&self->p);
+		img_kill(p);
 		img_msleep(500 * img_slow());
 		least += img_now() - after;
-		ASSERT_EQ(0, img_resume_as(&self->p, NULL));
-		ASSERT_EQ(0, img_wait_syscall(self->p.pid, self->s->nr));
+		ASSERT_EQ(0, img_resume_as(p, NULL));
+		ASSERT_EQ(0, img_wait_syscall(p->pid, self->s->nr));
 		most += img_now() - before;
 	}
-	ASSERT_EQ(0, outcome(&self->p, &o));
+	ASSERT_EQ(0, outcome(p, &o));
 	EXPECT_EQ(self->s->result, o.ret);
 	EXPECT_EQ(0, o.handled);
 	EXPECT_LE(o.asked + least - 2 * IMG_NSEC_PER_MSEC, o.took);
