@@ -350,9 +350,10 @@ TEST_TWICE(core_dump_filter)
 {
 	char *before, *after;
 
-	MUST(img_write_str("/proc/self/coredump_filter", "0x1a5"));
+	/* Without the bits that put files into the image. */
+	MUST(img_write_str("/proc/self/coredump_filter", "0x1a1"));
 	before = img_read_file("/proc/self/coredump_filter", NULL);
-	CHECK(before && strtoul(before, NULL, 16) == 0x1a5);
+	CHECK(before && strtoul(before, NULL, 16) == 0x1a1);
 	img_freeze();
 	after = img_read_file("/proc/self/coredump_filter", NULL);
 	CHECKF(after && !strcmp(before, after), "%s", after ?: "nothing");
