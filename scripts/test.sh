@@ -10,7 +10,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/scripts/lib.sh"
 
 flavour=small
-timeout=1200
+timeout=2400
 case ${DEBUG:-} in
 ''|0) ;;
 *)
