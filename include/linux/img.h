@@ -28,6 +28,9 @@ struct task_struct;
 struct user_regset;
 struct vm_area_struct;
 
+/* Notes of ours with an even type that an image can have at most. */
+#define IMG_OWN_NOTES		24
+
 /* Bytes of headers and notes that an image may have. */
 #define IMG_HEAD_MAX		(256UL << 20)
 
@@ -182,6 +185,8 @@ struct img_note {
  * @length: bytes of the image
  * @notes: all notes, in the order of the file
  * @nr_notes: how many
+ * @own: those of them that are ours and required, to be found quickly
+ * @nr_own: how many, 0 before they are known
  * @runs: pages in the image, sorted by address
  * @nr_runs: how many
  * @files: files that the process maps or executes, opened
@@ -210,6 +215,8 @@ struct img_load {
 	loff_t			length;
 	struct img_note		*notes;
 	unsigned int		nr_notes;
+	const struct img_note	*own[IMG_OWN_NOTES];
+	unsigned int		nr_own;
 	struct img_run		*runs;
 	size_t			nr_runs;
 	struct file		**files;
@@ -378,6 +385,9 @@ int posix_timer_save(struct task_struct *task, int id, struct posix_timer_state 
 int posix_timer_resume(const struct posix_timer_state *s);
 int posix_timer_resume_time(const struct posix_timer_state *s);
 int posix_timer_resume_signal(const struct posix_timer_state *s);
+/* seccomp.c: may the launcher's filters forbid the process @what? */
+int img_seccomp_forbids(struct img_load *l, bool wanted, const char *what);
+
 /* prctl.c: what a thread asked for by prctl(2), for thread.c */
 void img_prctl_hold(struct img_thread *th, struct task_struct *t);
 int img_prctl_check(struct img_load *l, const struct img_thread *th);
@@ -478,6 +488,11 @@ struct file *memfd_file_setup(const char *name, unsigned int flags);
 
 /* Let the system call of @regs have returned @result. */
 void img_arch_set_result(elf_gregset_t *regs, long result);
+/*
+ * Current, in restart_syscall(2), goes on with @nr: the number to be issued, or -1
+ * if seccomp forbids it or it cannot be; the result is in the registers then.
+ */
+int img_arch_syscall_enter(unsigned int nr);
 /* Issue the system call @nr with the arguments in the registers of current. */
 long img_arch_syscall(unsigned int nr);
 /* Refuse values that ->set() would, or that no return to user mode survives. */

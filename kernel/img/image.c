@@ -634,6 +634,13 @@ const struct img_note *img_note_find(struct img_load *l, const char *name, u32 t
 {
 	unsigned int i;
 
+	if (l->nr_own && !strcmp(name, IMG_NOTE_NAME)) {
+		for (i = 0; i < l->nr_own; i++) {
+			if (l->own[i]->type == type)
+				return l->own[i];
+		}
+		return NULL;
+	}
 	for (i = 0; i < l->nr_notes; i++) {
 		if (l->notes[i].type == type && !strcmp(l->notes[i].name, name))
 			return &l->notes[i];

@@ -136,10 +136,15 @@ static bool img_note_known(u32 type)
 	return false;
 }
 
-/* Of our own notes, only those with an odd type may be unknown. */
+/*
+ * Of our own notes, only those with an odd type may be unknown.  The others are
+ * few; whoever looks for one must not have to go through all that there are.
+ */
 static int img_check_types(struct img_load *l)
 {
 	unsigned int i;
+
+	BUILD_BUG_ON(ARRAY_SIZE(img_parts) >= IMG_OWN_NOTES);
 
 	for (i = 0; i < l->nr_notes; i++) {
 		const struct img_note *note = &l->notes[i];
@@ -153,6 +158,9 @@ static int img_check_types(struct img_load *l)
 			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
 					       note->type);
 		}
+		if (l->nr_own == IMG_OWN_NOTES)
+			return img_load_refuse(l, -EBADMSG, "notes more than once");
+		l->own[l->nr_own++] = note;
 	}
 	return 0;
 }

@@ -178,11 +178,15 @@ static int img_policy_check(struct img_load *l)
 	const void *table = img_policy_table(l, &nr, &size);
 	struct img_policy p;
 	unsigned int v = 0;
+	int err;
 
 	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY))
 		return 0;
 	if (!table || !nr)
 		return img_load_refuse(l, -EBADMSG, "bad note of memory policies");
+	err = img_seccomp_forbids(l, true, "memory policies");
+	if (err)
+		return err;
 	for (i = 0; i < nr; i++) {
 		img_policy_get(&p, table, i, size);
 		if (p.pad || ((i || p.start || p.end) && !img_policy_mapping(l, &p, &v)))

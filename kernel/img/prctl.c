@@ -163,7 +163,7 @@ static int img_check_dispatch(struct img_load *l, const struct img_thread *th)
 	    !__access_ok((void __user *)(unsigned long)selector, 1))
 		return img_load_refuse(l, -EBADMSG, "syscall user dispatch %llx, %llx bytes, %llx",
 				       start, len, selector);
-	return 0;
+	return img_seccomp_forbids(l, true, "syscall user dispatch");
 }
 
 /**
@@ -188,7 +188,10 @@ int img_prctl_check(struct img_load *l, const struct img_thread *th)
 	    (current->flags & IMG_PF_IO_FLUSHER) != IMG_PF_IO_FLUSHER &&
 	    !capable(CAP_SYS_RESOURCE))
 		return img_load_refuse(l, -EPERM, "PR_SET_IO_FLUSHER");
-	err = img_check_spec(l, th);
+	err = img_seccomp_forbids(l, le32_to_cpu(th->personality) != current->personality,
+				"another personality");
+	if (!err)
+		err = img_check_spec(l, th);
 	return err ?: img_check_dispatch(l, th);
 }
 

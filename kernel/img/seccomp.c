@@ -339,6 +339,25 @@ static int img_seccomp_finish(struct img_load *l)
 	return err;
 }
 
+/**
+ * img_seccomp_forbids() - may the launcher's filters forbid a state?
+ * @l: the image
+ * @wanted: the image has the state
+ * @what: the state, for the log
+ *
+ * Filters see system calls only, and an image comes by an exec.  What programs
+ * rarely ask for and filters often forbid is not given to those who have some.
+ *
+ * Context: on exec, before the point of no return.
+ * Return: 0 or -EPERM, having logged the reason.
+ */
+int img_seccomp_forbids(struct img_load *l, bool wanted, const char *what)
+{
+	if (!wanted || seccomp_mode(&current->seccomp) == SECCOMP_MODE_DISABLED)
+		return 0;
+	return img_load_refuse(l, -EPERM, "%s: seccomp filters may forbid it", what);
+}
+
 const struct img_part img_part_seccomp = {
 	.name		= "seccomp",
 	.note		= NT_IMG_SECCOMP,

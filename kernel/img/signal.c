@@ -257,16 +257,28 @@ static int img_get_siginfo(const struct img_signal *sg, const void *infos, u32 i
  */
 bool img_signal_room_for(u64 nr)
 {
-	long queued = get_rlimit_value(current_ucounts(), UCOUNT_RLIMIT_SIGPENDING);
+	struct ucounts *uc = current_ucounts();
+	u64 max = rlimit(RLIMIT_SIGPENDING);
 	struct k_itimer *timr;
 	unsigned long flags;
+	long own = 0;
 
+	if (!nr)
+		return true;
 	if (!lock_task_sighand(current, &flags))
 		return false;
 	hlist_for_each_entry(timr, &current->signal->posix_timers, list)
-		queued--;
+		own++;
 	unlock_task_sighand(current, &flags);
-	return !nr || nr + max(queued, 0L) <= rlimit(RLIMIT_SIGPENDING);
+	/* As inc_rlimit_get_ucounts(): user namespaces have limits as well. */
+	for (; uc; uc = uc->ns->ucounts) {
+		long queued = get_rlimit_value(uc, UCOUNT_RLIMIT_SIGPENDING) - own;
+
+		if (nr + max(queued, 0L) > max)
+			return false;
+		max = get_userns_rlimit_max(uc->ns, UCOUNT_RLIMIT_SIGPENDING);
+	}
+	return true;
 }
 
 static int img_check_pending(struct img_load *l, const struct img_signal *sg,
@@ -281,6 +293,9 @@ static int img_check_pending(struct img_load *l, const struct img_signal *sg,
 	if (!img_signal_room_for(n))
 		return img_load_refuse(l, -EAGAIN, "%u pending signals are over the limit", n);
 	for (i = 0; i < n; i++) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		err = img_get_siginfo(sg, infos, i, &info, &timer);
 		if (!err && timer) {
 			err = img_timer_check_signal(l, &info);
@@ -402,6 +417,7 @@ static int img_signal_finish(struct img_load *l)
 		else if (!err)
 			err = do_send_sig_info(info.si_signo, &info, current,
 					       i < shared ? PIDTYPE_TGID : PIDTYPE_PID);
+		cond_resched();
 	}
 	if (!err && (le64_to_cpu(th.flags) & IMG_THREAD_STOPPED))
 		err = send_sig(SIGSTOP, current, 1);

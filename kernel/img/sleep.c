@@ -76,9 +76,9 @@ static bool img_call_relative(unsigned int nr, const unsigned long *args)
 {
 	switch (nr) {
 	case __NR_clock_nanosleep:
-		return !(args[1] & TIMER_ABSTIME);
+		return !((int)args[1] & TIMER_ABSTIME);
 	case __NR_futex:
-		return (args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+		return ((int)args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
 	default:
 		return img_call_of(nr) == IMG_CALL_TIMED;
 	}
@@ -94,16 +94,17 @@ static bool img_call_restarts(unsigned int nr)
 static long img_sleep_restart(struct restart_block *block)
 {
 	ktime_t end = ktime_set(block->poll.tv_sec, block->poll.tv_nsec);
-	unsigned int nr = block->poll.nfds;
+	bool limited = block->poll.has_timeout;
+	int nr;
 	long ret;
 
-	/* No limit is 0, a limit is not. */
-	if (!block->poll.has_timeout)
-		end = 0;
-	else if (end <= 0)
-		end = 1;
 	block->fn = do_no_restart_syscall;
-	current->sleep_limit = end;
+	nr = img_arch_syscall_enter(block->poll.nfds);
+	if (nr < 0)
+		return syscall_get_return_value(current, current_pt_regs());
+	/* No limit is 0, a limit is not.  A tracer may have changed the call. */
+	if (limited && img_call_restarts(nr))
+		current->sleep_limit = max_t(ktime_t, end, 1);
 	ret = img_arch_syscall(nr);
 	current->sleep_limit = 0;
 	return ret;
@@ -157,7 +158,7 @@ static void img_sleep_of_call(struct img_dump *d, struct img_sleep *s, unsigned 
  */
 static unsigned int img_which_nanosleep(const unsigned long *args)
 {
-	return args[0] < MAX_CLOCKS ? __NR_clock_nanosleep : __NR_nanosleep;
+	return (u32)args[0] < MAX_CLOCKS ? __NR_clock_nanosleep : __NR_nanosleep;
 }
 
 /*
@@ -204,10 +205,12 @@ static bool img_sleep_of_block(struct task_struct *t, struct img_sleep *s)
 		img_sleep_set(s, img_which_nanosleep(args));
 		img_sleep_left(s, ktime_sub(block->nanosleep.expires,
 					    img_clock_now(block->nanosleep.clockid)));
+#ifdef CONFIG_FUTEX
 	} else if (block->fn == futex_wait_restart) {
 		img_sleep_set(s, __NR_futex);
-		if ((args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT)
+		if (img_call_relative(__NR_futex, args))
 			img_sleep_left(s, ktime_sub(block->futex.time, ktime_get()));
+#endif
 #ifdef __NR_poll
 	} else if (block->fn == do_restart_poll) {
 		img_sleep_of_poll(block, s, __NR_poll);

@@ -540,6 +540,7 @@ static int img_timer_finish(struct img_load *l)
 	for (i = l->nr_timers; !err && i--; ) {
 		img_get_timer(&ts, timers, i, &s);
 		err = img_run_timer(l, &s);
+		cond_resched();
 	}
 	return err;
 }

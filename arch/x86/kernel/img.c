@@ -103,6 +103,8 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 
 	if (!user_64bit_mode(task_pt_regs(task)) || test_tsk_thread_flag(task, TIF_ADDR32))
 		return "it is not a 64-bit program";
+	if (task_thread_info(task)->status & TS_COMPAT)
+		return "a 32-bit system call";
 	for (i = 0; i < HBP_NUM; i++) {
 		if (t->ptrace_bps[i])
 			return "hardware breakpoints";
@@ -445,24 +447,41 @@ void img_arch_set_result(elf_gregset_t *regs, long result)
 }
 
 /**
- * img_arch_syscall() - issue a system call
+ * img_arch_syscall_enter() - go on with another system call
  * @nr: its number, in the native ABI
  *
- * The arguments are in the registers.  Whoever looks at them meanwhile, among
- * them a signal that has the call restarted, sees this call.
+ * Filters of seccomp have seen restart_syscall(2) only.  Whoever looks at the
+ * registers meanwhile, among them a signal that has the call restarted, sees
+ * this call.
  *
  * Context: current is in a system call.
+ * Return: the number of the call to be issued, which a tracer may have changed,
+ *	or -1 if there is none: its result is in the registers.
+ */
+int img_arch_syscall_enter(unsigned int nr)
+{
+	struct pt_regs *regs = current_pt_regs();
+
+	if (in_ia32_syscall()) {
+		regs->ax = -EINTR;
+		return -1;
+	}
+	regs->orig_ax = nr;
+	if (secure_computing() == -1)
+		return -1;
+	return syscall_get_nr(current, regs);
+}
+
+/**
+ * img_arch_syscall() - issue a system call
+ * @nr: from img_arch_syscall_enter()
+ *
+ * Context: current is in a system call; the arguments are in the registers.
  * Return: its result.
  */
 long img_arch_syscall(unsigned int nr)
 {
-	struct pt_regs *regs = current_pt_regs();
-
-	regs->orig_ax = nr;
-	/* Filters of the launcher have seen restart_syscall(2) only. */
-	if (secure_computing() == -1)
-		return regs->ax;
-	return x64_sys_call(regs, nr);
+	return x64_sys_call(current_pt_regs(), nr);
 }
 
 /**

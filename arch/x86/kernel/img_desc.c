@@ -243,7 +243,7 @@ int img_ldt_check(struct img_load *l)
 			return img_load_refuse(l, table[i].seg_32bit ? -EBADMSG : -EOPNOTSUPP,
 					       "LDT entry %u is not permitted", i);
 	}
-	return 0;
+	return img_seccomp_forbids(l, true, "an LDT");
 }
 
 /**
@@ -304,7 +304,7 @@ int img_desc_check_tls(struct img_load *l, const struct img_note *note)
 		    tls[i].entry_number != GDT_ENTRY_TLS_MIN + i)
 			return img_load_refuse(l, -EBADMSG, "bad TLS descriptor %u", i);
 	}
-	return 0;
+	return img_seccomp_forbids(l, true, "TLS descriptors");
 }
 
 /**

@@ -76,7 +76,10 @@ disturbed() {
 		echo "exit status $?"
 		return 1
 	}
-	cmp "$scratch/want" "$out"
+	cmp "$scratch/want" "$out" || {
+		head -n 5 "$scratch/want" "$out"
+		return 1
+	}
 }
 
 # Who reads a file is stopped, to be given the file at the same position: it is

@@ -8,9 +8,11 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "img_test.h"
 
@@ -248,6 +250,74 @@ TEST(another_container)
 	ASSERT_EQ(0, img_cycle(&p));
 	/* The second image has them all. */
 	ASSERT_EQ(0, img_cycle(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
+/* The launcher's filters are asked about a sleep that goes on. */
+static int without_sleep(void *data)
+{
+	return set_no_new_privs(NULL) || forbid(SYS_clock_nanosleep, 57, 0) ? -errno : 0;
+}
+
+TARGET(sleeping)
+{
+	struct timespec ts = { .tv_sec = 5 };
+	long ret;
+
+	img_send('R', " ");
+	ret = syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+	img_send('M', "%ld", ret < 0 ? -(long)errno : ret);
+}
+
+TEST(sleep_that_goes_on)
+{
+	struct img_launch how = { .prepare = without_sleep };
+	char text[64];
+	struct img_proc p;
+
+	if (img_nodump())
+		SKIP(return, "needs a resume");
+	ASSERT_EQ(0, img_start(&p, "sleeping", 's', NULL, NULL));
+	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
+	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_recv(&p, 'M', text, sizeof(text)));
+	EXPECT_STREQ("-57", text);
+	ASSERT_EQ(0, img_wait_exit(&p));
+}
+
+/* What filters often forbid does not come by an exec. */
+TARGET(of_a_personality)
+{
+	MUST(personality(PER_LINUX | STICKY_TIMEOUTS));
+	img_freeze();
+	CHECK_EQ(PER_LINUX | STICKY_TIMEOUTS, personality(0xffffffff));
+}
+
+static int of_that_personality(void *data)
+{
+	if (personality(PER_LINUX | STICKY_TIMEOUTS) < 0)
+		return -errno;
+	return in_container(data);
+}
+
+TEST(state_that_filters_may_forbid)
+{
+	struct img_launch how = { .prepare = in_container };
+	struct img_launch same = { .prepare = of_that_personality };
+	struct img_proc p;
+	pid_t pid;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	IMG_SPAWN(&p, "of_a_personality", 's', NULL, NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	EXPECT_EQ(-EPERM, img_try_exec(p.image, &how, &pid));
+	p.how = same;
+	ASSERT_EQ(0, img_resume(&p));
 	ASSERT_EQ(0, img_finish(&p));
 }
 
