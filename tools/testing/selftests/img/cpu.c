@@ -792,7 +792,7 @@ TEST(refuses_debug_registers)
 	struct img_proc p;
 	const long dr0 = offsetof(struct user, u_debugreg[0]);
 	const long dr7 = offsetof(struct user, u_debugreg[7]);
-	int log = img_log_open();
+	int log = img_log_open_quiet();
 
 	if (img_nodump())
 		SKIP(return, "needs a dump");

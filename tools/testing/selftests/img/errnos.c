@@ -644,7 +644,7 @@ TEST(exec_of_a_library_on_a_noexec_mount)
 TEST(exec_with_too_many_files)
 {
 	char *old = img_read_file("/proc/sys/vm/max_map_count", NULL);
-	int log = img_log_open(), ret;
+	int log = img_log_open_quiet(), ret;
 	struct img_proc p;
 	pid_t pid;
 
@@ -677,7 +677,7 @@ TEST(exec_past_the_point_of_no_return)
 {
 	char *memory = img_read_file(OVERCOMMIT "memory", NULL);
 	char *ratio = img_read_file(OVERCOMMIT "ratio", NULL);
-	int log = img_log_open(), ret, status = 0;
+	int log = img_log_open_quiet(), ret, status = 0;
 	struct img_proc p;
 	pid_t pid = 0;
 

@@ -214,6 +214,7 @@ int img_try_exec(const char *path, const struct img_launch *how, pid_t *pid);
 
 /* The kernel log since img_log_open(). */
 int img_log_open(void);
+int img_log_open_quiet(void);
 bool img_log_has(int fd, const char *a, const char *b);
 
 /* A swap device of 16 MB: the descriptor of its loop device, or -1. */

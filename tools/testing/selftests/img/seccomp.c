@@ -466,7 +466,7 @@ TEST(listener_is_refused)
 
 	if (img_nodump())
 		SKIP(return, "needs a dump");
-	log = img_log_open();
+	log = img_log_open_quiet();
 	IMG_SPAWN(&p, "with_listener", 's', NULL, NULL);
 	EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 	EXPECT_TRUE(img_log_has(log, "cannot dump: ", "a seccomp filter that has a listener"));

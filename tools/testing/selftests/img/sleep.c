@@ -968,7 +968,7 @@ TEST(clocks_behind)
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
 	ASSERT_EQ(0, img_dump(&p));
 	img_kill(&p);
-	log = img_log_open();
+	log = img_log_open_quiet();
 	EXPECT_EQ(-ERANGE, img_try_exec(p.image, NULL, &pid));
 	EXPECT_TRUE(img_log_has(log, p.image, "--monotonic 36"));
 	close(log);

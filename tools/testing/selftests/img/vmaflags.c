@@ -974,7 +974,7 @@ TEST(refuses_uprobe)
 	}
 	snprintf(path, sizeof(path), "%s/events/imgtest/probed/enable", dir);
 	EXPECT_EQ(0, img_write_str(path, "1"));
-	log = img_log_open();
+	log = img_log_open_quiet();
 	if (!img_spawn(&p, "with_a_probe", 's', NULL, NULL)) {
 		EXPECT_EQ(-EOPNOTSUPP, img_open_dump(p.pid));
 		img_msleep(5100);
