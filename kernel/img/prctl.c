@@ -189,7 +189,7 @@ int img_prctl_check(struct img_load *l, const struct img_thread *th)
 	    !capable(CAP_SYS_RESOURCE))
 		return img_load_refuse(l, -EPERM, "PR_SET_IO_FLUSHER");
 	err = img_seccomp_forbids(l, le32_to_cpu(th->personality) != current->personality,
-				"another personality");
+				  "another personality");
 	if (!err)
 		err = img_check_spec(l, th);
 	return err ?: img_check_dispatch(l, th);
