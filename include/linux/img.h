@@ -409,7 +409,7 @@ bool img_object_shows(struct img_load *l, const struct img_mapping *m,
 /* store.c: a copy of the contents of objects */
 int img_store_object(struct img_dump *d, struct file *file, u64 bytes);
 ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
-void img_store_unshare(struct img_dump *d);
+void img_store_unshare(struct mm_struct *mm);
 void img_store_free(struct img_dump *d);
 
 /* pages.c */

@@ -246,32 +246,34 @@ ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 
 /**
  * img_store_unshare() - let go of the shared mappings of a snapshot
- * @d: the dump, laid out
+ * @mm: the snapshot
  *
- * Nobody reads these mappings any more.  They must not count as such that
+ * Nobody reads or writes by these mappings.  They must not count as such that
  * could be written to, or a memfd could not be sealed as long as the dump is
- * open.
+ * open.  That they are shared is still told by VM_MAYSHARE.
  *
- * Context: may sleep, @d->mm is nobody else's.
+ * Context: may sleep, @mm is nobody else's.
  */
-void img_store_unshare(struct img_dump *d)
+void img_store_unshare(struct mm_struct *mm)
 {
-	VMA_ITERATOR(vmi, d->mm, 0);
+	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
 
-	mmap_write_lock(d->mm);
+	mmap_write_lock(mm);
 	for_each_vma(vmi, vma) {
 		struct address_space *mapping;
 
 		if (!vma->vm_file || !vma_is_shared_maywrite(vma))
 			continue;
 		mapping = vma->vm_file->f_mapping;
+		/* See the order of locks in mm/rmap.c. */
+		vma_start_write(vma);
 		i_mmap_lock_write(mapping);
 		mapping_unmap_writable(mapping);
 		vm_flags_clear(vma, VM_SHARED);
 		i_mmap_unlock_write(mapping);
 	}
-	mmap_write_unlock(d->mm);
+	mmap_write_unlock(mm);
 }
 
 /**
