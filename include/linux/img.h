@@ -403,6 +403,8 @@ bool img_object_find(struct img_dump *d, struct file *file, u32 *index);
 bool img_object_run(struct img_dump *d, struct vm_area_struct *vma,
 		    unsigned long addr, unsigned long *end, loff_t *pos);
 int img_object_get(struct img_load *l, u32 index, struct file **file);
+int img_object_get_exe(struct img_load *l, u32 index, struct file **file);
+int img_object_check_used(struct img_load *l);
 bool img_object_shows(struct img_load *l, const struct img_mapping *m,
 		      const struct img_run *run);
 
@@ -415,7 +417,6 @@ void img_store_free(struct img_dump *d);
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 bool img_page_is_zero(struct page *page);
-int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 
 /* lock.c: locked memory */

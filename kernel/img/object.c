@@ -512,4 +512,5 @@ const struct img_part img_part_object_data = {
 	.hold		= img_object_hold,
 	.save		= img_object_save,
 	.drop		= img_object_drop,
+	.check		= img_object_check_used,
 };

@@ -297,17 +297,8 @@ static int img_pages_check(struct img_load *l)
 	return 0;
 }
 
-/**
- * img_read_pages() - read pages from an image
- * @file: the image
- * @pages: where to
- * @nr: how many, at most IMG_BATCH
- * @pos: offset in the image
- *
- * Context: may sleep.
- * Return: 0, -EIO when not all can be read, or -ENOMEM.
- */
-int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos)
+/* At most IMG_BATCH pages; -EIO when not all can be read. */
+static int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos)
 {
 	struct iov_iter iter;
 	struct bio_vec *bv;
