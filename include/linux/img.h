@@ -417,6 +417,7 @@ void img_store_free(struct img_dump *d);
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 bool img_page_is_zero(struct page *page);
+bool img_pages_any(struct img_load *l, const struct img_mapping *m);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 
 /* lock.c: locked memory */
