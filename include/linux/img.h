@@ -193,6 +193,9 @@ struct img_note {
  * @nr_files: how many
  * @vmas: mappings, in the machine's byte order, sorted by address
  * @nr_vmas: how many
+ * @policies: array of struct img_policy, not aligned, or NULL; private to policy.c
+ * @nr_policies: how many
+ * @policy_size: bytes of each
  * @exe: the executable, one of @files, its writers kept out
  * @timers: POSIX timers sorted by ID, private to timer.c
  * @nr_timers: how many
@@ -223,6 +226,9 @@ struct img_load {
 	unsigned int		nr_files;
 	struct img_mapping	*vmas;
 	unsigned int		nr_vmas;
+	const void		*policies;
+	u32			nr_policies;
+	u32			policy_size;
 	struct file		*exe;
 	struct img_timer_ref	*timers;
 	u32			nr_timers;
