@@ -193,6 +193,9 @@ struct img_note {
  * @nr_files: how many
  * @vmas: mappings, in the machine's byte order, sorted by address
  * @nr_vmas: how many
+ * @policies: array of struct img_policy, not aligned, or NULL; private to policy.c
+ * @nr_policies: how many
+ * @policy_size: bytes of each
  * @exe: the executable, one of @files, its writers kept out
  * @timers: POSIX timers sorted by ID, private to timer.c
  * @nr_timers: how many
@@ -223,6 +226,9 @@ struct img_load {
 	unsigned int		nr_files;
 	struct img_mapping	*vmas;
 	unsigned int		nr_vmas;
+	const void		*policies;
+	u32			nr_policies;
+	u32			policy_size;
 	struct file		*exe;
 	struct img_timer_ref	*timers;
 	u32			nr_timers;
@@ -403,19 +409,21 @@ bool img_object_find(struct img_dump *d, struct file *file, u32 *index);
 bool img_object_run(struct img_dump *d, struct vm_area_struct *vma,
 		    unsigned long addr, unsigned long *end, loff_t *pos);
 int img_object_get(struct img_load *l, u32 index, struct file **file);
+int img_object_get_exe(struct img_load *l, u32 index, struct file **file);
+int img_object_check_used(struct img_load *l);
 bool img_object_shows(struct img_load *l, const struct img_mapping *m,
 		      const struct img_run *run);
 
 /* store.c: a copy of the contents of objects */
 int img_store_object(struct img_dump *d, struct file *file, u64 bytes);
 ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
-void img_store_unshare(struct img_dump *d);
+void img_store_unshare(struct mm_struct *mm);
 void img_store_free(struct img_dump *d);
 
 /* pages.c */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
 bool img_page_is_zero(struct page *page);
-int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos);
+bool img_pages_any(struct img_load *l, const struct img_mapping *m);
 int img_pages_fill(struct img_load *l, const struct img_mapping *m);
 
 /* lock.c: locked memory */

@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 
@@ -26,7 +27,9 @@
 /* In the index of files: mapped so that it can be written to. */
 #define IMG_MARK_WRITE	XA_MARK_0
 
-#define IMG_FILE_STAT	(STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME)
+#define IMG_FILE_STAT	(STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME | STATX_BTIME)
+
+#define IMG_FILE_KNOWN	(IMG_FILE_WRITE | IMG_FILE_BTIME | IMG_FILE_GENERATION)
 
 /* Why @file could not be found again by its path, or NULL. */
 static const char *img_file_obstacle(struct file *file)
@@ -91,6 +94,7 @@ static int img_save_file(struct img_dump *d, struct img_file *to, struct img_buf
 			 struct file *file, char *page)
 {
 	const struct path *path = file_user_path(file);
+	u32 flags = IMG_FILE_GENERATION;
 	struct kstat st;
 	char *name;
 	int err;
@@ -108,8 +112,15 @@ static int img_save_file(struct img_dump *d, struct img_file *to, struct img_buf
 	to->mtime_nsec = cpu_to_le32(st.mtime.tv_nsec);
 	to->dev_major = cpu_to_le32(MAJOR(st.dev));
 	to->dev_minor = cpu_to_le32(MINOR(st.dev));
+	to->generation = cpu_to_le32(d_inode(path->dentry)->i_generation);
+	if (st.result_mask & STATX_BTIME) {
+		flags |= IMG_FILE_BTIME;
+		to->btime_sec = cpu_to_le64(st.btime.tv_sec);
+		to->btime_nsec = cpu_to_le32(st.btime.tv_nsec);
+	}
 	if (xa_get_mark(&d->file_index, (unsigned long)file, IMG_MARK_WRITE))
-		to->flags = cpu_to_le32(IMG_FILE_WRITE);
+		flags |= IMG_FILE_WRITE;
+	to->flags = cpu_to_le32(flags);
 	return img_buf_add_string(names, name, &to->path_off);
 }
 
@@ -177,6 +188,7 @@ static void img_file_drop(struct img_dump *d)
 static struct file *img_open_regular(const char *name, bool write)
 {
 	int flags = (write ? O_RDWR : O_RDONLY) | O_LARGEFILE;
+	int acc = MAY_READ | MAY_OPEN | (write ? MAY_WRITE : 0);
 	struct file *file;
 	struct path path;
 	int err;
@@ -187,22 +199,45 @@ static struct file *img_open_regular(const char *name, bool write)
 	if (!d_is_reg(path.dentry))
 		err = -ESTALE;
 	else
-		err = path_permission(&path, MAY_READ | MAY_OPEN | (write ? MAY_WRITE : 0));
+		err = path_permission(&path, acc);
 	/* Only by a descriptor with O_APPEND, which cannot be mapped so. */
 	if (!err && write && IS_APPEND(d_inode(path.dentry)))
 		err = -EPERM;
 	file = err ? ERR_PTR(err) : dentry_open(&path, flags, current_cred());
 	path_put(&path);
-	return file;
+	if (IS_ERR(file))
+		return file;
+	err = security_file_post_open(file, acc);
+	if (!err)
+		return file;
+	fput(file);
+	return ERR_PTR(err);
+}
+
+/* An inode number may have been given to another file since. */
+static bool img_same_inode(const struct img_file *f, const struct inode *inode,
+			   const struct kstat *st)
+{
+	u32 flags = le32_to_cpu(f->flags);
+
+	if (st->ino != le64_to_cpu(f->ino))
+		return false;
+	if ((flags & IMG_FILE_GENERATION) && inode->i_generation != le32_to_cpu(f->generation))
+		return false;
+	return !(flags & IMG_FILE_BTIME) ||
+	       ((st->result_mask & STATX_BTIME) &&
+		st->btime.tv_sec == (s64)le64_to_cpu(f->btime_sec) &&
+		st->btime.tv_nsec == le32_to_cpu(f->btime_nsec));
 }
 
 /*
  * Who writes to a file by a mapping changes its time, perhaps after the dump,
  * and the file may have become longer.
  */
-static bool img_same_file(const struct img_file *f, const struct kstat *st)
+static bool img_same_file(const struct img_file *f, const struct inode *inode,
+			  const struct kstat *st)
 {
-	if (st->ino != le64_to_cpu(f->ino))
+	if (!img_same_inode(f, inode, st))
 		return false;
 	if (le32_to_cpu(f->flags) & IMG_FILE_WRITE)
 		return st->size >= le64_to_cpu(f->bytes);
@@ -222,7 +257,7 @@ static int img_check_file(struct img_load *l, const struct img_note *note,
 
 	if (!name || name[0] != '/' || f->pad)
 		return img_load_refuse(l, -EBADMSG, "bad path");
-	if (flags & ~IMG_FILE_WRITE)
+	if (flags & ~IMG_FILE_KNOWN)
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown flags %x of a file", flags);
 	file = img_open_regular(name, flags & IMG_FILE_WRITE);
 	len = min(strlen(name), IMG_LOG_PATH);
@@ -232,7 +267,7 @@ static int img_check_file(struct img_load *l, const struct img_note *note,
 	err = vfs_getattr(&file->f_path, &st, IMG_FILE_STAT, AT_STATX_SYNC_AS_STAT);
 	if (err)
 		return img_load_refuse(l, err, "stat of %*pE", len, name);
-	if (!img_same_file(f, &st))
+	if (!img_same_file(f, d_inode(file->f_path.dentry), &st))
 		return img_load_refuse(l, -ESTALE, "%*pE has changed", len, name);
 	return 0;
 }

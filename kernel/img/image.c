@@ -27,6 +27,9 @@
 #define ELF_CORE_EFLAGS	0
 #endif
 
+/* Program headers for which there is no room in any image. */
+#define IMG_LOADS_MAX	(IMG_HEAD_MAX / sizeof(struct elf_phdr))
+
 /* Notes that an image may have: enough for ten thousand threads. */
 #define IMG_NOTES_MAX	131072U
 
@@ -202,7 +205,7 @@ static size_t img_make_views(struct img_dump *d, struct vm_area_struct *vma,
 {
 	size_t n = 0;
 
-	while (addr < gap_end) {
+	while (addr < gap_end && n <= IMG_LOADS_MAX) {
 		unsigned long end = gap_end;
 		loff_t pos = 0;
 		bool present = img_object_run(d, vma, addr, &end, &pos);
@@ -218,19 +221,28 @@ static size_t img_make_views(struct img_dump *d, struct vm_area_struct *vma,
 /*
  * Make the PT_LOADs: one for each run, one without contents for each gap
  * between runs, so that together they are the whole address space.  With a
- * NULL @phdr, count only.
+ * NULL @phdr, count only; an object with many runs may be mapped many times, so
+ * do not count on when there are too many already.
  */
-static size_t img_make_loads(struct img_dump *d, struct elf_phdr *phdr)
+static ssize_t img_make_loads(struct img_dump *d, struct elf_phdr *phdr)
 {
 	VMA_ITERATOR(vmi, d->mm, 0);
 	struct vm_area_struct *vma;
 	loff_t pos = d->data_off + d->store_len;
 	size_t n = 0, i = 0;
+	int err = 0;
 
 	mmap_read_lock(d->mm);
 	for_each_vma(vmi, vma) {
 		unsigned long addr = vma->vm_start, end;
 
+		if (n > IMG_LOADS_MAX)
+			err = img_dump_refuse(d, -EFBIG, "too many mappings or page runs");
+		else if (fatal_signal_pending(current))
+			err = -EINTR;
+		if (err)
+			break;
+		cond_resched();
 		for (; addr < vma->vm_end; addr = end) {
 			struct img_run *run = i < d->nr_runs ? &d->runs[i] : NULL;
 
@@ -250,7 +262,7 @@ static size_t img_make_loads(struct img_dump *d, struct elf_phdr *phdr)
 	}
 	mmap_read_unlock(d->mm);
 	d->length = pos;
-	return n;
+	return err ?: (ssize_t)n;
 }
 
 /* The clocks as the target sees them. */
@@ -300,6 +312,7 @@ static int img_fill_head(struct img_dump *d, size_t notes_off, size_t hdr_len,
 	struct img_header hdr = {};
 	struct elf_note *note;
 	struct elf_phdr *phdr;
+	ssize_t n;
 	void *head;
 
 	head = img_buf_add(&d->head, d->data_off);
@@ -312,7 +325,9 @@ static int img_fill_head(struct img_dump *d, size_t notes_off, size_t hdr_len,
 	phdr->p_offset = notes_off;
 	phdr->p_filesz = hdr_len + d->notes.len;
 	phdr->p_align = 4;
-	img_make_loads(d, phdr + 1);
+	n = img_make_loads(d, phdr + 1);
+	if (n < 0)
+		return n;
 
 	note = head + notes_off;
 	note->n_namesz = sizeof(IMG_NOTE_NAME);
@@ -332,15 +347,19 @@ static int img_fill_head(struct img_dump *d, size_t notes_off, size_t hdr_len,
  * @d: the dump, with all notes and runs
  *
  * Context: may sleep, @d->mm is nobody else's.
- * Return: 0 or -EFBIG when headers and notes are larger than IMG_HEAD_MAX.
+ * Return: 0, -EFBIG when headers and notes are larger than IMG_HEAD_MAX, -EINTR
+ *	or -ENOMEM.
  */
 int img_image_layout(struct img_dump *d)
 {
 	size_t hdr_len = IMG_HDR_DESC + ALIGN(sizeof(struct img_header), 4);
-	size_t phnum = 1 + img_make_loads(d, NULL);
+	ssize_t n = img_make_loads(d, NULL);
+	size_t phnum = 1 + n;
 	bool xnum = phnum >= PN_XNUM;
 	size_t notes_off, head_len;
 
+	if (n < 0)
+		return n;
 	notes_off = sizeof(struct elfhdr) + phnum * sizeof(struct elf_phdr);
 	if (xnum)
 		notes_off += sizeof(struct elf_shdr);

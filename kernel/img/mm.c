@@ -285,7 +285,7 @@ static int img_mm_check(struct img_load *l)
 		return img_load_refuse(l, -EBADMSG, "bad mmap base");
 	err = img_get_auxv(l, auxv);
 	if (!err && (le64_to_cpu(m.flags) & IMG_MM_EXE_OBJECT))
-		err = img_object_get(l, le32_to_cpu(m.exe), &exe);
+		err = img_object_get_exe(l, le32_to_cpu(m.exe), &exe);
 	else if (!err)
 		err = img_file_get(l, le32_to_cpu(m.exe), &exe);
 	if (!err)

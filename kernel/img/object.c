@@ -18,6 +18,7 @@
 #include <linux/img.h>
 #include <linux/init.h>
 #include <linux/limits.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -102,6 +103,21 @@ static bool img_object_filter(struct img_dump *d, struct vm_area_struct *vma)
 			&d->mm->flags);
 }
 
+/*
+ * The target must not wait for a file system whose server is a process: it may
+ * never answer.
+ */
+static bool img_object_of_user(struct file *file)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+	const struct super_block *real = d_real_inode(file->f_path.dentry)->i_sb;
+
+	if (shmem_file(file))
+		return false;
+	return sb->s_user_ns != &init_user_ns || sb->s_magic == FUSE_SUPER_MAGIC ||
+	       real->s_user_ns != &init_user_ns || real->s_magic == FUSE_SUPER_MAGIC;
+}
+
 /* The kind of object that @file is, 0 for a file that is found by its path. */
 static int img_object_kind(struct img_dump *d, struct file *file,
 			   struct vm_area_struct *vma)
@@ -118,6 +134,9 @@ static int img_object_kind(struct img_dump *d, struct file *file,
 	if (!d_unlinked(path->dentry) && inode->i_nlink && !img_object_filter(d, vma) &&
 	    !xa_load(&d->object_index, (unsigned long)inode))
 		return 0;
+	if (img_object_of_user(file))
+		return img_dump_refuse(d, -EOPNOTSUPP, "%pD2 is on a file system of a user",
+				       file);
 	return IMG_OBJECT_FILE;
 }
 
@@ -216,10 +235,14 @@ static u32 img_object_seals(struct img_object_file *of)
 
 /*
  * Can nobody change it?  Then it may be copied when the target runs again.
- * That a memfd is open for writing is not counted anywhere.
+ * That a memfd is open for writing is not counted anywhere.  Of other file
+ * systems the target waits only for what it can write to by a mapping, which
+ * changes no time that could be compared.
  */
 static bool img_object_quiet(struct img_object_file *of)
 {
+	if (!shmem_file(of->file))
+		return !of->may_write;
 	if (mapping_writably_mapped(of->file->f_mapping) ||
 	    inode_is_open_for_write(file_inode(of->file)))
 		return false;
@@ -489,4 +512,5 @@ const struct img_part img_part_object_data = {
 	.hold		= img_object_hold,
 	.save		= img_object_save,
 	.drop		= img_object_drop,
+	.check		= img_object_check_used,
 };

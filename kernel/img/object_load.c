@@ -7,16 +7,19 @@
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/img.h>
 #include <linux/limits.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
+#include <linux/oom.h>
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <uapi/linux/memfd.h>
 
 /* Characters of a memfd's name, see memfd_create(2). */
@@ -28,8 +31,8 @@
 #define IMG_OBJECT_KNOWN	(IMG_OBJECT_WRITE | IMG_OBJECT_NORESERVE | \
 				 IMG_OBJECT_EXEC | IMG_OBJECT_SEAL_LATE)
 
-/* Pages that are filled in one go. */
-#define IMG_FILL_BATCH	256
+/* Pages that are read in one go. */
+#define IMG_FILL_BATCH	64
 
 /**
  * struct img_object_load - an open file of an object that is made
@@ -40,6 +43,8 @@
  * @run: its first run
  * @nr_runs: how many
  * @late: seals for when it is mapped
+ * @exec: it may be the executable
+ * @used: something refers to it
  */
 struct img_object_load {
 	struct file	*file;
@@ -48,6 +53,8 @@ struct img_object_load {
 	u32		run;
 	u32		nr_runs;
 	u32		late;
+	bool		exec;
+	bool		used;
 };
 
 /* Runs of all objects: in order, without a gap in the image. */
@@ -132,9 +139,14 @@ static int img_check_kind(const struct img_object *o, const char *name)
 		if (flags & ~(IMG_OBJECT_WRITE | IMG_OBJECT_SEAL_LATE) ||
 		    le32_to_cpu(o->mode) & ~0777)
 			return -EBADMSG;
+		/* For mappings that are older than this seal. */
+		if ((flags & IMG_OBJECT_SEAL_LATE) &&
+		    !(le32_to_cpu(o->seals) & F_SEAL_FUTURE_WRITE))
+			return -EBADMSG;
 		break;
 	case IMG_OBJECT_FILE:
-		max = PATH_MAX - 1;
+		/* There must be room for this when it is dumped again. */
+		max = PATH_MAX - sizeof(" (deleted)");
 		if (flags & ~(IMG_OBJECT_WRITE | IMG_OBJECT_EXEC) || o->mode || o->seals ||
 		    !name || name[0] != '/')
 			return -EBADMSG;
@@ -163,9 +175,6 @@ static struct file *img_make_memfd(struct img_load *l, const struct img_object *
 	err = memfd_check_noexec(&flags);
 	if (err)
 		return ERR_PTR(err);
-	/* Else we would get a signal for it. */
-	if (bytes > rlimit(RLIMIT_FSIZE))
-		return ERR_PTR(-EFBIG);
 	full = kasprintf(GFP_KERNEL_ACCOUNT, IMG_MEMFD_PREFIX "%s", name);
 	if (!full)
 		return ERR_PTR(-ENOMEM);
@@ -205,6 +214,9 @@ static struct file *img_make_object(struct img_load *l, const struct img_object 
 {
 	u64 flags = le64_to_cpu(o->flags);
 
+	/* For a memfd we would get a signal. */
+	if (le64_to_cpu(o->bytes) > rlimit(RLIMIT_FSIZE))
+		return ERR_PTR(-EFBIG);
 	switch (le32_to_cpu(o->kind)) {
 	case IMG_OBJECT_MEMFD:
 		return img_make_memfd(l, o, name);
@@ -216,32 +228,46 @@ static struct file *img_make_object(struct img_load *l, const struct img_object 
 	}
 }
 
-static int img_fill_batch(struct img_load *l, struct inode *inode, pgoff_t index,
-			  struct page **pages, long nr, loff_t pos)
+static int img_fill_page(struct inode *inode, pgoff_t index, const void *from)
 {
 	struct folio *folio;
-	long i, got;
+	int err;
+
+	err = shmem_get_folio(inode, index, 0, &folio, SGP_CACHE);
+	if (err)
+		return err;
+	memcpy_to_page(folio_file_page(folio, index), 0, from, PAGE_SIZE);
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	return 0;
+}
+
+/* Zeros stay a hole. */
+static int img_fill_batch(struct img_load *l, struct inode *inode, pgoff_t index,
+			  void *buf, long nr, loff_t pos)
+{
+	size_t len = nr * PAGE_SIZE, done = 0;
+	long i;
 	int err = 0;
 
-	for (got = 0; got < nr; got++) {
-		err = shmem_get_folio(inode, index + got, 0, &folio, SGP_CACHE);
-		if (err)
-			break;
-		folio_unlock(folio);
-		pages[got] = folio_file_page(folio, index + got);
+	while (done < len) {
+		ssize_t n = kernel_read(l->file, buf + done, len - done, &pos);
+
+		if (n <= 0)
+			return n ?: -EIO;
+		done += n;
 	}
-	if (!err)
-		err = img_read_pages(l->file, pages, nr, pos);
-	for (i = 0; i < got; i++) {
-		folio_mark_dirty(page_folio(pages[i]));
-		put_page(pages[i]);
+	for (i = 0; !err && i < nr; i++, buf += PAGE_SIZE) {
+		if (memchr_inv(buf, 0, PAGE_SIZE))
+			err = img_fill_page(inode, index + i, buf);
 	}
 	return err;
 }
 
 /* Nobody shall be killed because it is large. */
 static int img_fill_object(struct img_load *l, struct file *file, const struct img_run *run,
-			   u32 nr_runs, struct page **pages)
+			   u32 nr_runs, void *buf)
 {
 	struct address_space *mapping = file->f_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
@@ -258,7 +284,7 @@ static int img_fill_object(struct img_load *l, struct file *file, const struct i
 			if (fatal_signal_pending(current))
 				err = -EINTR;
 			else
-				err = img_fill_batch(l, mapping->host, off >> PAGE_SHIFT, pages, nr,
+				err = img_fill_batch(l, mapping->host, off >> PAGE_SHIFT, buf, nr,
 						     l->data_off + run->pos + (off - run->start));
 			off += nr * PAGE_SIZE;
 			cond_resched();
@@ -295,12 +321,14 @@ static int img_open_object(struct img_load *l, struct img_object_load *ol, bool 
 }
 
 static int img_load_object(struct img_load *l, const struct img_object *o, const char *name,
-			   struct page **pages)
+			   void *buf)
 {
 	struct img_object_load *ol = &l->objects[l->nr_objects++];
 	int err = 0;
 
 	ol->same = le32_to_cpu(o->same);
+	ol->exec = le32_to_cpu(o->kind) == IMG_OBJECT_MEMFD ||
+		   (le64_to_cpu(o->flags) & IMG_OBJECT_EXEC);
 	if (ol->same == IMG_NONE) {
 		ol->run = le32_to_cpu(o->run);
 		ol->nr_runs = le32_to_cpu(o->nr_runs);
@@ -309,7 +337,7 @@ static int img_load_object(struct img_load *l, const struct img_object *o, const
 			err = PTR_ERR(xchg(&ol->base, NULL));
 		if (!err)
 			err = img_fill_object(l, ol->base, l->object_runs + ol->run, ol->nr_runs,
-					      pages);
+					      buf);
 		if (!err)
 			err = img_seal_object(ol, o);
 	}
@@ -342,7 +370,7 @@ static int img_check_object(struct img_load *l, const struct img_note *note,
 }
 
 static int img_check_objects(struct img_load *l, const struct img_note *note,
-			     const struct img_objects *head, struct page **pages)
+			     const struct img_objects *head, void *buf)
 {
 	u32 i, nr = le32_to_cpu(head->nr), size = le32_to_cpu(head->object_size), next = 0;
 	const void *table;
@@ -362,12 +390,15 @@ static int img_check_objects(struct img_load *l, const struct img_note *note,
 		const char *name;
 		struct img_object o;
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		memcpy(&o, table + (size_t)i * size, sizeof(o));
 		err = img_check_object(l, note, &o, &next, le32_to_cpu(head->nr_runs));
 		if (err)
 			return err;
 		name = img_note_string(note, le32_to_cpu(o.name_off));
-		err = img_load_object(l, &o, name, pages);
+		err = img_load_object(l, &o, name, buf);
 		if (err)
 			return img_load_refuse(l, err, "cannot make object %u", i);
 	}
@@ -384,7 +415,7 @@ static int img_object_check(struct img_load *l)
 {
 	const struct img_note *note;
 	struct img_objects head;
-	struct page **pages;
+	void *buf;
 	int err;
 
 	err = img_note_struct(l, NT_IMG_OBJECT, &head, sizeof(head), &note);
@@ -392,11 +423,13 @@ static int img_object_check(struct img_load *l)
 		err = img_check_runs(l, note, &head);
 	if (err)
 		return err;
-	pages = kmalloc_array(IMG_FILL_BATCH, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	if (!pages)
+	buf = kvmalloc(IMG_FILL_BATCH * PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!buf)
 		return -ENOMEM;
-	err = img_check_objects(l, note, &head, pages);
-	kfree(pages);
+	set_current_oom_origin();
+	err = img_check_objects(l, note, &head, buf);
+	clear_current_oom_origin();
+	kvfree(buf);
 	return err;
 }
 
@@ -413,6 +446,48 @@ int img_object_get(struct img_load *l, u32 index, struct file **file)
 	if (index >= l->nr_objects)
 		return img_load_refuse(l, -EBADMSG, "no object %u", index);
 	*file = l->objects[index].file;
+	l->objects[index].used = true;
+	return 0;
+}
+
+/**
+ * img_object_get_exe() - the file at a place, to be the executable
+ * @l: the image, its objects made
+ * @index: the place
+ * @file: set to the file, without a new reference
+ *
+ * Anonymous memory is none: it could be executed whatever vm.memfd_noexec says.
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_object_get_exe(struct img_load *l, u32 index, struct file **file)
+{
+	const struct img_object_load *ol;
+
+	if (index >= l->nr_objects)
+		return img_load_refuse(l, -EBADMSG, "no object %u", index);
+	ol = &l->objects[index];
+	if (ol->same != IMG_NONE)
+		ol = &l->objects[ol->same];
+	if (!ol->exec)
+		return img_load_refuse(l, -EBADMSG, "object %u is no executable", index);
+	return img_object_get(l, index, file);
+}
+
+/**
+ * img_object_check_used() - is there an object that nothing refers to?
+ * @l: the image, its mappings and executable checked
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_object_check_used(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_objects; i++) {
+		if (!l->objects[i].used)
+			return img_load_refuse(l, -EBADMSG, "object %u is not used", i);
+	}
 	return 0;
 }
 

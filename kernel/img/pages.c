@@ -297,17 +297,8 @@ static int img_pages_check(struct img_load *l)
 	return 0;
 }
 
-/**
- * img_read_pages() - read pages from an image
- * @file: the image
- * @pages: where to
- * @nr: how many, at most IMG_BATCH
- * @pos: offset in the image
- *
- * Context: may sleep.
- * Return: 0, -EIO when not all can be read, or -ENOMEM.
- */
-int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos)
+/* At most IMG_BATCH pages; -EIO when not all can be read. */
+static int img_read_pages(struct file *file, struct page **pages, long nr, loff_t pos)
 {
 	struct iov_iter iter;
 	struct bio_vec *bv;
@@ -359,6 +350,42 @@ static int img_fill_run(struct img_load *l, const struct img_run *run, struct pa
 	return 0;
 }
 
+/* The first run that ends in or after a mapping. */
+static size_t img_first_run(struct img_load *l, const struct img_mapping *m)
+{
+	size_t lo = 0, hi = l->nr_runs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->runs[mid].end <= m->start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/**
+ * img_pages_any() - has a mapping pages of its own in the image?
+ * @l: the image, its objects made
+ * @m: the mapping
+ *
+ * Context: any.
+ * Return: true if img_pages_fill() will fill in something.
+ */
+bool img_pages_any(struct img_load *l, const struct img_mapping *m)
+{
+	size_t i = img_first_run(l, m);
+
+	if (!(m->map & MAP_PRIVATE))
+		return false;
+	/* Others only show what is in objects. */
+	while (i < l->nr_runs && l->runs[i].start < m->end && l->runs[i].pos < l->object_end)
+		i++;
+	return i < l->nr_runs && l->runs[i].start < m->end;
+}
+
 /**
  * img_pages_fill() - give a mapping the contents that the image has for it
  * @l: the image
@@ -370,21 +397,13 @@ static int img_fill_run(struct img_load *l, const struct img_run *run, struct pa
 int img_pages_fill(struct img_load *l, const struct img_mapping *m)
 {
 	struct page **pages = NULL;
-	size_t lo = 0, hi = l->nr_runs;
+	size_t i = img_first_run(l, m);
 	int err = 0;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (l->runs[mid].end <= m->start)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; !err && lo < l->nr_runs && l->runs[lo].start < m->end; lo++) {
+	for (; !err && i < l->nr_runs && l->runs[i].start < m->end; i++) {
 		if (!pages)
 			pages = kmalloc_array(IMG_BATCH, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-		err = pages ? img_fill_run(l, &l->runs[lo], pages) : -ENOMEM;
+		err = pages ? img_fill_run(l, &l->runs[i], pages) : -ENOMEM;
 	}
 	kfree(pages);
 	return err;

@@ -9,8 +9,11 @@
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
+#include <linux/rbtree.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
+#include <linux/string.h>
 
 #define IMG_POLICY_NODES	(64 * ARRAY_SIZE(((struct img_policy *)0)->nodes))
 
@@ -70,6 +73,53 @@ static int img_policy_add(struct img_dump *d, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* One of the two may be marked as shared. */
+static bool img_policy_same(const struct mempolicy *a, const struct mempolicy *b)
+{
+	struct img_policy x = {}, y = {};
+
+	img_policy_fill(&x, a);
+	img_policy_fill(&y, b);
+	return a->home_node == b->home_node && !memcmp(&x, &y, sizeof(x));
+}
+
+/*
+ * Shared memory has policies of its own, by page, which mbind(2) sets together
+ * with that of the mapping by which it was asked.  Another mapping, or a part
+ * that is mapped no more, is not told of it.
+ */
+static bool img_policy_is_shared(struct vm_area_struct *vma)
+{
+	pgoff_t next = vma->vm_pgoff, end = next + vma_pages(vma);
+	struct shared_policy *sp = &SHMEM_I(file_inode(vma->vm_file))->policy;
+	struct mempolicy *pol = vma_policy(vma);
+	bool differs = false;
+	struct rb_node *nd;
+
+	read_lock(&sp->lock);
+	for (nd = rb_first(&sp->root); nd && !differs; nd = rb_next(nd)) {
+		struct sp_node *n = rb_entry(nd, struct sp_node, nd);
+
+		if (n->end <= next || n->start >= end)
+			continue;
+		differs = !pol || n->start > next || !img_policy_same(n->policy, pol);
+		next = n->end;
+	}
+	read_unlock(&sp->lock);
+	return differs || (pol && next < end);
+}
+
+/* Those of a file with a path stay in the file system. */
+static int img_policy_vet(struct img_dump *d, struct vm_area_struct *vma)
+{
+	u32 index;
+
+	if (!vma->vm_file || !shmem_file(vma->vm_file) ||
+	    !img_object_find(d, vma->vm_file, &index) || !img_policy_is_shared(vma))
+		return 0;
+	return img_dump_refuse(d, -EOPNOTSUPP, "memory policies of shared memory");
+}
+
 static int img_policy_save(struct img_dump *d)
 {
 	VMA_ITERATOR(vmi, d->mm, 0);
@@ -80,9 +130,9 @@ static int img_policy_save(struct img_dump *d)
 
 	mmap_read_lock(d->mm);
 	for_each_vma(vmi, vma) {
-		if (!vma_policy(vma))
-			continue;
-		err = img_policy_add(d, vma);
+		err = img_policy_vet(d, vma);
+		if (!err && vma_policy(vma))
+			err = img_policy_add(d, vma);
 		if (err)
 			break;
 	}
@@ -105,25 +155,28 @@ static void img_policy_drop(struct img_dump *d)
 	img_buf_free(&d->policies);
 }
 
-/* The table of an image; NULL if there is none, or a bad one. */
-static const void *img_policy_table(struct img_load *l, u32 *nr, u32 *size)
+/* Find the table of the image, once. */
+static int img_policy_table(struct img_load *l)
 {
 	const struct img_note *note;
 	struct img_policies head;
+	int err;
 
-	*nr = 0;
-	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY) ||
-	    img_note_struct(l, NT_IMG_POLICY, &head, sizeof(head), &note))
-		return NULL;
-	*nr = le32_to_cpu(head.nr);
-	*size = le32_to_cpu(head.policy_size);
-	return img_note_array(note, le32_to_cpu(head.policies_off), *nr, *size,
-			      sizeof(struct img_policy));
+	err = img_note_struct(l, NT_IMG_POLICY, &head, sizeof(head), &note);
+	if (err)
+		return err;
+	l->nr_policies = le32_to_cpu(head.nr);
+	l->policy_size = le32_to_cpu(head.policy_size);
+	l->policies = img_note_array(note, le32_to_cpu(head.policies_off), l->nr_policies,
+				     l->policy_size, sizeof(struct img_policy));
+	if (!l->policies || !l->nr_policies)
+		return img_load_refuse(l, -EBADMSG, "bad note of memory policies");
+	return 0;
 }
 
-static void img_policy_get(struct img_policy *p, const void *table, u32 i, u32 size)
+static void img_policy_get(struct img_load *l, struct img_policy *p, u32 i)
 {
-	memcpy(p, table + (size_t)i * size, sizeof(*p));
+	memcpy(p, l->policies + (size_t)i * l->policy_size, sizeof(*p));
 }
 
 /* False if the kernel has not so many nodes. */
@@ -146,15 +199,18 @@ static bool img_policy_nodes(const struct img_policy *p, nodemask_t *nodes)
  * As the calls would take it, and with all of its nodes: without a flag that has
  * the kernel remember what was asked for, it would forget those not allowed.
  */
-static bool img_policy_ok(const struct img_policy *p)
+static int img_policy_try(const struct img_policy *p)
 {
-	int mode = le32_to_cpu(p->mode);
+	int err, mode = le32_to_cpu(p->mode);
 	nodemask_t nodes, allowed;
 
-	if (!img_policy_nodes(p, &nodes) || mpol_check(mode, &nodes))
-		return false;
+	if (!img_policy_nodes(p, &nodes))
+		return -ENODEV;
+	err = mpol_check(mode, &nodes);
+	if (err)
+		return err == -ENOMEM ? err : -ENODEV;
 	nodes_and(allowed, cpuset_current_mems_allowed, node_states[N_MEMORY]);
-	return (mode & MPOL_MODE_FLAGS) || nodes_subset(nodes, allowed);
+	return (mode & MPOL_MODE_FLAGS) || nodes_subset(nodes, allowed) ? 0 : -ENODEV;
 }
 
 static const struct img_mapping *img_policy_mapping(struct img_load *l,
@@ -174,28 +230,26 @@ static const struct img_mapping *img_policy_mapping(struct img_load *l,
 /* Each range is a mapping, in ascending order; nothing is before the task's. */
 static int img_policy_check(struct img_load *l)
 {
-	u32 i, nr, size = 0;
-	const void *table = img_policy_table(l, &nr, &size);
 	struct img_policy p;
 	unsigned int v = 0;
 	int err;
+	u32 i;
 
 	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY))
 		return 0;
-	if (!table || !nr)
-		return img_load_refuse(l, -EBADMSG, "bad note of memory policies");
-	err = img_seccomp_forbids(l, true, "memory policies");
-	if (err)
-		return err;
-	for (i = 0; i < nr; i++) {
-		img_policy_get(&p, table, i, size);
+	err = img_policy_table(l);
+	if (!err)
+		err = img_seccomp_forbids(l, true, "memory policies");
+	for (i = 0; !err && i < l->nr_policies; i++) {
+		img_policy_get(l, &p, i);
 		if (p.pad || ((i || p.start || p.end) && !img_policy_mapping(l, &p, &v)))
 			return img_load_refuse(l, -EBADMSG, "bad memory policy %u", i);
-		if (!img_policy_ok(&p))
-			return img_load_refuse(l, -ENODEV, "memory policy %u cannot be had", i);
+		err = img_policy_try(&p);
+		if (err)
+			img_load_refuse(l, err, "memory policy %u cannot be had", i);
 		cond_resched();
 	}
-	return 0;
+	return err;
 }
 
 /**
@@ -208,15 +262,14 @@ static int img_policy_check(struct img_load *l)
  */
 int img_policy_apply(struct img_load *l, const struct img_mapping *m)
 {
-	u32 lo = 0, hi, size = 0;
-	const void *table = img_policy_table(l, &hi, &size);
+	u32 lo = 0, hi = l->nr_policies;
 	struct img_policy p;
 	nodemask_t nodes;
 
-	while (table && lo < hi) {
+	while (lo < hi) {
 		u32 mid = lo + (hi - lo) / 2;
 
-		img_policy_get(&p, table, mid, size);
+		img_policy_get(l, &p, mid);
 		if (p.end && le64_to_cpu(p.start) == m->start) {
 			img_policy_nodes(&p, &nodes);
 			return mpol_set_range(m->start, m->end - m->start,
@@ -233,14 +286,12 @@ int img_policy_apply(struct img_load *l, const struct img_mapping *m)
 /* The launcher's policy, which an exec passes on, is that of who has none. */
 static int img_policy_restore(struct img_load *l)
 {
-	u32 nr, size = 0;
-	const void *table = img_policy_table(l, &nr, &size);
 	struct img_policy p;
 	nodemask_t nodes;
 
-	if (!table)
+	if (!l->nr_policies)
 		return 0;
-	img_policy_get(&p, table, 0, size);
+	img_policy_get(l, &p, 0);
 	if (p.end)
 		return 0;
 	img_policy_nodes(&p, &nodes);

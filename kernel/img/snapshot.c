@@ -128,6 +128,8 @@ static int img_capture_instant(struct img_dump *d, struct img_hold *hold)
 	snapshot = mm_snapshot(d->mm);
 	if (IS_ERR(snapshot))
 		return PTR_ERR(snapshot);
+	/* While the target cannot ask for a seal. */
+	img_store_unshare(snapshot);
 	if (hold && !img_hold_still(hold)) {
 		mmput(snapshot);
 		return -EAGAIN;
@@ -277,7 +279,6 @@ struct img_dump *img_dump_open(struct task_struct *task)
 		return ERR_PTR(err);
 	}
 	img_parts_drop(d);
-	img_store_unshare(d);
 	img_buf_free(&d->notes);
 	return d;
 }

@@ -7,11 +7,15 @@
  * a shmem file of the kernel's: it can be swapped out, and it is charged to
  * who makes the image.  Its allocations rather fail than have a process killed.
  */
+#include <linux/blk_types.h>
 #include <linux/dax.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/img.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -77,33 +81,49 @@ static int img_store_note(struct img_dump *d, size_t first, pgoff_t index)
 	return 0;
 }
 
-/* Where files are not read through a page cache of their own: overlayfs, DAX. */
+/**
+ * struct img_source - an object that is copied
+ * @file: the object; opened again if it is no shmem, since reading and seeking
+ *	leave traces in an open file
+ * @bytes: its size
+ * @data: what is between @data and @hole may be no hole; not for shmem
+ * @hole: see @data
+ */
+struct img_source {
+	struct file	*file;
+	loff_t		bytes;
+	loff_t		data;
+	loff_t		hole;
+};
+
+/* As read(2), so that the file system takes its locks itself. */
 static struct folio *img_read_folio(struct file *file, pgoff_t index)
 {
 	struct folio *folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
 	loff_t pos = (loff_t)index << PAGE_SHIFT;
+	size_t len = 0;
 	ssize_t n;
 
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
-	n = kernel_read(file, folio_address(folio), PAGE_SIZE, &pos);
+	do {
+		n = kernel_read(file, folio_address(folio) + len, PAGE_SIZE - len, &pos);
+		if (n > 0)
+			len += n;
+	} while (n > 0 && len < PAGE_SIZE);
 	if (n >= 0)
 		return folio;
 	folio_put(folio);
 	return ERR_PTR(n);
 }
 
-/*
- * A page of a regular file as a page fault would find it.  What is behind the
- * end must not be read into the page cache; nothing that cuts the file off
- * comes in between.
- */
+/* A page of a regular file: as it is cached, with nothing to wait for, or read. */
 static struct folio *img_file_folio(struct file *file, pgoff_t index)
 {
 	struct address_space *mapping = file->f_mapping;
 	struct folio *folio;
 
-	if (dax_mapping(mapping) || !mapping->a_ops->read_folio)
+	if (dax_mapping(mapping))
 		return img_read_folio(file, index);
 	folio = filemap_get_folio(mapping, index);
 	if (!IS_ERR(folio)) {
@@ -111,24 +131,22 @@ static struct folio *img_file_folio(struct file *file, pgoff_t index)
 			return folio;
 		folio_put(folio);
 	}
-	filemap_invalidate_lock_shared(mapping);
-	if ((loff_t)index << PAGE_SHIFT < i_size_read(mapping->host))
-		folio = read_mapping_folio(mapping, index, file);
-	else
-		folio = NULL;
-	filemap_invalidate_unlock_shared(mapping);
-	return folio;
+	return img_read_folio(file, index);
 }
 
 /* A page of an object, with a reference; NULL for a hole. */
-static struct folio *img_object_folio(struct file *file, pgoff_t index)
+static struct folio *img_object_folio(struct img_source *src, pgoff_t index)
 {
+	loff_t pos = (loff_t)index << PAGE_SHIFT;
 	struct folio *folio;
 	int err;
 
-	if (!shmem_file(file))
-		return img_file_folio(file, index);
-	err = shmem_get_folio(file_inode(file), index, 0, &folio, SGP_READ);
+	if (!shmem_file(src->file)) {
+		if (pos < round_down(src->data, PAGE_SIZE) || pos >= src->hole)
+			return NULL;
+		return img_file_folio(src->file, index);
+	}
+	err = shmem_get_folio(file_inode(src->file), index, 0, &folio, SGP_READ);
 	/* It may have become shorter. */
 	if (err)
 		return err == -EINVAL ? NULL : ERR_PTR(err);
@@ -137,16 +155,28 @@ static struct folio *img_object_folio(struct file *file, pgoff_t index)
 	return folio;
 }
 
-/* Behind a hole: where something may be again. */
-static pgoff_t img_object_next(struct file *file, pgoff_t index, pgoff_t end)
+/* In a hole: where something may be again. */
+static pgoff_t img_object_next(struct img_source *src, pgoff_t index, pgoff_t end)
 {
-	loff_t pos;
+	loff_t pos = (loff_t)index << PAGE_SHIFT;
 
-	if (!shmem_file(file))
-		return index + 1;
-	pos = mapping_seek_hole_data(file->f_mapping, (loff_t)(index + 1) << PAGE_SHIFT,
-				     (loff_t)end << PAGE_SHIFT, SEEK_DATA);
-	return pos < 0 ? end : pos >> PAGE_SHIFT;
+	if (shmem_file(src->file)) {
+		if (++index >= end)
+			return end;
+		pos = (loff_t)index << PAGE_SHIFT;
+		pos = mapping_seek_hole_data(src->file->f_mapping, pos, src->bytes, SEEK_DATA);
+		return pos < 0 ? end : pos >> PAGE_SHIFT;
+	}
+	src->data = vfs_llseek(src->file, pos, SEEK_DATA);
+	if (src->data == -ENXIO)
+		return end;
+	/* Without an answer, all of it is data. */
+	if (src->data < pos)
+		src->data = pos;
+	src->hole = vfs_llseek(src->file, src->data, SEEK_HOLE);
+	if (src->hole <= src->data)
+		src->hole = src->bytes;
+	return src->data >> PAGE_SHIFT;
 }
 
 static int img_store_page(struct img_dump *d, size_t first, struct folio *folio, pgoff_t index)
@@ -162,29 +192,15 @@ static int img_store_page(struct img_dump *d, size_t first, struct folio *folio,
 	return err ?: img_store_note(d, first, index);
 }
 
-/**
- * img_store_object() - copy what is in an object
- * @d: the dump
- * @file: the object, a regular file
- * @bytes: its size
- *
- * Pages of zeros are left out.  Others may write to the object, cut it off or
- * make holes meanwhile: what is gone reads as zeros.
- *
- * Context: may sleep, killable.
- * Return: 0, -EINTR, -EIO when a page cannot be had, -ENOMEM, or -EFBIG when
- *	there are more runs than an image may have.
- */
-int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
+static int img_copy_source(struct img_dump *d, struct img_source *src)
 {
 	size_t first = d->object_runs.len / sizeof(struct img_run);
-	pgoff_t index = 0, end = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+	pgoff_t index = 0, end = DIV_ROUND_UP_ULL(src->bytes, PAGE_SIZE);
 	unsigned int n = 0;
-	int err;
+	int err = 0;
 
-	err = img_store_make(d);
 	while (!err && index < end) {
-		struct folio *folio = img_object_folio(file, index);
+		struct folio *folio = img_object_folio(src, index);
 
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
@@ -192,7 +208,7 @@ int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
 			err = img_store_page(d, first, folio, index++);
 			folio_put(folio);
 		} else {
-			index = img_object_next(file, index, end);
+			index = img_object_next(src, index, end);
 		}
 		if (++n % IMG_STORE_BATCH)
 			continue;
@@ -202,6 +218,57 @@ int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
 	}
 	if (err == -ENOMEM && d->object_runs.len + sizeof(struct img_run) > IMG_HEAD_MAX)
 		err = img_dump_refuse(d, -EFBIG, "too many runs of shared memory");
+	return err;
+}
+
+/* The target waits for the copy: it must not be one that has no end. */
+static int img_store_fits(struct img_dump *d, struct file *file, u64 bytes)
+{
+	u64 data = min(bytes, (u64)READ_ONCE(file_inode(file)->i_blocks) << SECTOR_SHIFT);
+
+	if ((d->store_len + data) >> PAGE_SHIFT > totalram_pages())
+		return img_dump_refuse(d, -ENOMEM, "%pD2 is larger than memory", file);
+	return 0;
+}
+
+/* Nobody who listens to files is asked: it may be the target, which waits. */
+static struct file *img_open_again(struct file *file)
+{
+	return dentry_open(&file->f_path,
+			   O_RDONLY | O_LARGEFILE | O_NONBLOCK | __FMODE_NONOTIFY,
+			   file->f_cred);
+}
+
+/**
+ * img_store_object() - copy what is in an object
+ * @d: the dump
+ * @file: the object, a regular file
+ * @bytes: its size
+ *
+ * Pages of zeros are left out.  Others may write to the object, cut it off or
+ * make holes meanwhile: what is gone reads as zeros.  If memory gets short, who
+ * copies is to be killed for it.
+ *
+ * Context: may sleep, killable.
+ * Return: 0, -EINTR, -EIO when a page cannot be had, -ENOMEM also when there is
+ *	more than fits into memory, -EFBIG when there are more runs than an image
+ *	may have, or an error of opening or reading the file.
+ */
+int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
+{
+	struct img_source src = { .file = file, .bytes = bytes };
+	int err;
+
+	err = img_store_fits(d, file, bytes) ?: img_store_make(d);
+	if (err)
+		return err;
+	src.file = shmem_file(file) ? get_file(file) : img_open_again(file);
+	if (IS_ERR(src.file))
+		return img_dump_refuse(d, PTR_ERR(src.file), "cannot open %pD2", file);
+	set_current_oom_origin();
+	err = img_copy_source(d, &src);
+	clear_current_oom_origin();
+	fput(src.file);
 	return err;
 }
 
@@ -246,32 +313,34 @@ ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 
 /**
  * img_store_unshare() - let go of the shared mappings of a snapshot
- * @d: the dump, laid out
+ * @mm: the snapshot
  *
- * Nobody reads these mappings any more.  They must not count as such that
+ * Nobody reads or writes by these mappings.  They must not count as such that
  * could be written to, or a memfd could not be sealed as long as the dump is
- * open.
+ * open.  That they are shared is still told by VM_MAYSHARE.
  *
- * Context: may sleep, @d->mm is nobody else's.
+ * Context: may sleep, @mm is nobody else's.
  */
-void img_store_unshare(struct img_dump *d)
+void img_store_unshare(struct mm_struct *mm)
 {
-	VMA_ITERATOR(vmi, d->mm, 0);
+	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
 
-	mmap_write_lock(d->mm);
+	mmap_write_lock(mm);
 	for_each_vma(vmi, vma) {
 		struct address_space *mapping;
 
 		if (!vma->vm_file || !vma_is_shared_maywrite(vma))
 			continue;
 		mapping = vma->vm_file->f_mapping;
+		/* See the order of locks in mm/rmap.c. */
+		vma_start_write(vma);
 		i_mmap_lock_write(mapping);
 		mapping_unmap_writable(mapping);
 		vm_flags_clear(vma, VM_SHARED);
 		i_mmap_unlock_write(mapping);
 	}
-	mmap_write_unlock(d->mm);
+	mmap_write_unlock(mm);
 }
 
 /**

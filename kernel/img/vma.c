@@ -85,6 +85,8 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 		return "a device mapping";
 	if (vma_is_anonymous(vma) && vma->vm_file)
 		return "a private mapping of a device";
+	if (vma->vm_file && (vma->vm_flags & VM_GROWSDOWN))
+		return "a mapping of a file that grows down";
 	if (!vma_is_anonymous(vma) && !vma->vm_file)
 		return "a special mapping";
 	if (vma->vm_flags & ~IMG_VM_KNOWN)
@@ -336,7 +338,7 @@ static int img_check_file_vma(struct img_load *l, const struct img_mapping *m)
 {
 	u64 last;
 
-	if (!m->file || (m->map & MAP_ANONYMOUS) || (m->flags & IMG_VMA_WIPEONFORK) ||
+	if (!m->file || (m->map & (MAP_ANONYMOUS | MAP_GROWSDOWN)) || (m->flags & IMG_VMA_WIPEONFORK) ||
 	    (m->name && m->kind == IMG_VMA_FILE) || !PAGE_ALIGNED(m->file_off) ||
 	    check_add_overflow(m->file_off, m->end - m->start, &last) ||
 	    last > MAX_LFS_FILESIZE || !img_shared_ok(m))
@@ -383,6 +385,16 @@ static int img_check_vma(struct img_load *l, const struct img_mapping *m)
 	return m->kind == IMG_VMA_ANON ? img_check_anon_vma(m) : 0;
 }
 
+/*
+ * Memory that was writable once, or has pages of its own: no image has such
+ * pages for free.
+ */
+static bool img_vma_charged(struct img_load *l, const struct img_mapping *m)
+{
+	return (m->flags & IMG_VMA_ACCOUNT) ||
+	       (m->kind != IMG_VMA_ARCH && img_pages_any(l, m));
+}
+
 /* What would fail past the point of no return for want of resources. */
 static int img_check_limits(struct img_load *l)
 {
@@ -395,7 +407,7 @@ static int img_check_limits(struct img_load *l)
 
 		total += m->end - m->start;
 		if ((m->map & MAP_TYPE) != MAP_SHARED && !(m->map & MAP_GROWSDOWN) &&
-		    ((m->prot & PROT_WRITE) || (m->flags & IMG_VMA_ACCOUNT)))
+		    ((m->prot & PROT_WRITE) || img_vma_charged(l, m)))
 			data += m->end - m->start;
 		if (mdwe && (m->prot & PROT_EXEC) && (m->prot & PROT_WRITE))
 			return img_load_refuse(l, -EACCES,
@@ -481,18 +493,16 @@ static int img_vma_own(const struct img_mapping *m)
 }
 
 /*
- * Mapped with this protection at first: what was writable once is charged to
- * the commit limit, and has pages of its own; and a twin must not look like
+ * Mapped with this protection at first: what was writable once, or has pages of
+ * its own, is charged to the commit limit as any such memory; and a twin must not look like
  * the mapping before it, which has its final protection already.
  */
-static u32 img_first_prot(const struct img_mapping *m, bool twin)
+static u32 img_first_prot(struct img_load *l, const struct img_mapping *m, bool twin)
 {
-	bool charged = m->flags & IMG_VMA_ACCOUNT;
-
 	/* No way from writable to executable under this rule. */
 	if (test_bit(MMF_HAS_MDWE, &current->mm->flags) && (m->prot & PROT_EXEC))
 		return m->prot;
-	if (charged && !(m->prot & PROT_WRITE))
+	if (!(m->prot & PROT_WRITE) && img_vma_charged(l, m))
 		return PROT_READ | PROT_WRITE;
 	if (!twin)
 		return m->prot;
@@ -557,7 +567,7 @@ static int img_vma_name(const struct img_mapping *m)
 static int img_restore_vma(struct img_load *l, const struct img_mapping *m, bool twin,
 			   bool next_twin)
 {
-	u32 prot = img_first_prot(m, twin);
+	u32 prot = img_first_prot(l, m, twin);
 	unsigned long addr;
 	int err = 0;
 

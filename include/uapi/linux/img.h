@@ -339,6 +339,8 @@ struct img_vmas {
 
 /* img_file.flags */
 #define IMG_FILE_WRITE		(1U << 0)	/* mapped MAP_SHARED, may be written to */
+#define IMG_FILE_BTIME		(1U << 1)	/* @btime_sec and @btime_nsec are valid */
+#define IMG_FILE_GENERATION	(1U << 2)	/* @generation is valid */
 
 /*
  * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
@@ -363,9 +365,9 @@ struct img_policies {
 /*
  * A file that the process maps or executes.  It is opened again by its path,
  * from the root directory of the launcher and with the launcher's rights, and
- * must have the same inode number, size and modification time.  One that the
- * process may write to is opened for that; it must have the same inode number,
- * and not be shorter.
+ * must have the same inode number, inode generation, time of birth, size and
+ * modification time.  One that the process may write to is opened for that; its
+ * time of modification may be another, and it may be longer.
  */
 struct img_file {
 	__le64	ino;
@@ -377,6 +379,9 @@ struct img_file {
 	__le32	dev_minor;
 	__le32	flags;			/* IMG_FILE_* */
 	__le32	pad;
+	__le64	btime_sec;		/* stx_btime, 0 without IMG_FILE_BTIME */
+	__le32	btime_nsec;
+	__le32	generation;		/* FS_IOC_GETVERSION, 0 without IMG_FILE_GENERATION */
 };
 
 /* @nr struct img_file at @files_off, paths (at their path_off) after them. */

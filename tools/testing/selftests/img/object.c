@@ -1205,6 +1205,11 @@ SET(mm_flags, mm_of(im)->flags)
 SET(exe, mm_of(im)->exe)
 SET(file_flags, file_of(im)->flags)
 SET(file_pad, file_of(im)->pad)
+SET(file_generation, file_of(im)->generation)
+SET(file_btime_sec, file_of(im)->btime_sec)
+SET(file_btime_nsec, file_of(im)->btime_nsec)
+SET(vma_map, vma_of(im, IMG_VMA_OBJECT)->map)
+SET(file_vma_map, vma_of(im, IMG_VMA_FILE)->map)
 
 /* A read-only open file with a mapping that is written to. */
 static void no_write(struct img_image *im, uint64_t arg)
@@ -1217,6 +1222,11 @@ static void exe_is_object(struct img_image *im, uint64_t arg)
 {
 	mm_of(im)->flags |= IMG_MM_EXE_OBJECT;
 	mm_of(im)->exe = arg;
+}
+
+static void exe_is_anon(struct img_image *im, uint64_t arg)
+{
+	exe_is_object(im, ANON - (struct img_object *)((uint8_t *)OBJECTS + OBJECTS->objects_off));
 }
 
 static void is_same(struct img_image *im, uint64_t arg)
@@ -1346,8 +1356,16 @@ static const struct {
 	{ "segment elsewhere", set_view_vaddr, 0x10000, EBADMSG },
 	{ "executable is object 100", exe_is_object, 100, EBADMSG },
 	{ "executable is no object", exe_is_object, IMG_NONE, EBADMSG },
-	{ "executable is not executable", exe_is_object, 2, EACCES },
-	{ "unknown flags of a file", set_file_flags, 2, EOPNOTSUPP },
+	{ "executable is not executable", exe_is_object, 2, EBADMSG },
+	{ "executable is anonymous memory", exe_is_anon, 0, EBADMSG },
+	{ "late seals without the seal", set_flags, IMG_OBJECT_WRITE | IMG_OBJECT_SEAL_LATE,
+	  EBADMSG },
+	{ "object that grows down", set_vma_map, MAP_SHARED | MAP_GROWSDOWN, EBADMSG },
+	{ "file that grows down", set_file_vma_map, MAP_PRIVATE | MAP_GROWSDOWN, EBADMSG },
+	{ "unknown flags of a file", set_file_flags, 8, EOPNOTSUPP },
+	{ "other generation of a file", set_file_generation, 0x12345678, ESTALE },
+	{ "other time of birth", set_file_btime_sec, 1234567, ESTALE },
+	{ "other nanosecond of birth", set_file_btime_nsec, 7, ESTALE },
 	{ "padding of a file", set_file_pad, 1, EBADMSG },
 	{ "unknown flags of the address space", set_mm_flags, 1ULL << 40, EOPNOTSUPP },
 	{ "executable of all objects", set_exe, IMG_NONE, EBADMSG },
