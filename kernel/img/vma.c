@@ -338,8 +338,9 @@ static int img_check_file_vma(struct img_load *l, const struct img_mapping *m)
 {
 	u64 last;
 
-	if (!m->file || (m->map & (MAP_ANONYMOUS | MAP_GROWSDOWN)) || (m->flags & IMG_VMA_WIPEONFORK) ||
-	    (m->name && m->kind == IMG_VMA_FILE) || !PAGE_ALIGNED(m->file_off) ||
+	if (!m->file || (m->map & (MAP_ANONYMOUS | MAP_GROWSDOWN)) ||
+	    (m->flags & IMG_VMA_WIPEONFORK) || (m->name && m->kind == IMG_VMA_FILE) ||
+	    !PAGE_ALIGNED(m->file_off) ||
 	    check_add_overflow(m->file_off, m->end - m->start, &last) ||
 	    last > MAX_LFS_FILESIZE || !img_shared_ok(m))
 		return -EBADMSG;

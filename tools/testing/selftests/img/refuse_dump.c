@@ -124,6 +124,29 @@ TARGET(home_node)
 	freeze_with(p);
 }
 
+/* By one mapping, which the other is not told of. */
+TARGET(shared_policy)
+{
+	int fd = MUST(syscall(SYS_memfd_create, "policy", 0));
+	unsigned long nodes = 1;
+	char *p;
+
+	MUST(ftruncate(fd, 4 * PAGE));
+	p = map(MAP_SHARED, fd);
+	map(MAP_SHARED, fd);
+	if (syscall(SYS_mbind, p, 4 * PAGE, 2 /* MPOL_BIND */, &nodes, 2, 0))
+		img_target_skip("no memory policies");
+	freeze_with(p);
+}
+
+TARGET(file_grows_down)
+{
+	const char *path = img_path("grows_down");
+
+	MUST(img_make_file(path, 4 * PAGE, 1));
+	freeze_with(map(MAP_PRIVATE | MAP_GROWSDOWN, MUST(open(path, O_RDONLY))));
+}
+
 TARGET(uring)
 {
 	struct io_uring_params params = {};
@@ -271,6 +294,8 @@ STATE(huge_tlb, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
 STATE(home_node, EOPNOTSUPP);
+STATE(shared_policy, EOPNOTSUPP);
+STATE(file_grows_down, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
