@@ -85,8 +85,6 @@ static const char *img_vma_obstacle(struct vm_area_struct *vma)
 		return "a device mapping";
 	if (vma_is_anonymous(vma) && vma->vm_file)
 		return "a private mapping of a device";
-	if (vma->vm_file && (vma->vm_flags & VM_GROWSDOWN))
-		return "a mapping of a file that grows down";
 	if (!vma_is_anonymous(vma) && !vma->vm_file)
 		return "a special mapping";
 	if (vma->vm_flags & ~IMG_VM_KNOWN)

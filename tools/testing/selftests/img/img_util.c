@@ -479,9 +479,10 @@ int img_wait_syscall(pid_t pid, long nr)
 
 	do {
 		now = img_syscall(pid);
-		if (now >= 0 && (nr == -1 || now == nr))
-			return 0;
 		state = img_state(pid);
+		/* In state D, it may have these registers and not all of the rest. */
+		if (now >= 0 && (nr == -1 || now == nr) && state && strchr("STt", state))
+			return 0;
 		if (!state || state == 'Z')
 			break;
 		img_msleep(1);

@@ -139,14 +139,6 @@ TARGET(shared_policy)
 	freeze_with(p);
 }
 
-TARGET(file_grows_down)
-{
-	const char *path = img_path("grows_down");
-
-	MUST(img_make_file(path, 4 * PAGE, 1));
-	freeze_with(map(MAP_PRIVATE | MAP_GROWSDOWN, MUST(open(path, O_RDONLY))));
-}
-
 TARGET(uring)
 {
 	struct io_uring_params params = {};
@@ -295,7 +287,6 @@ STATE(userfault, EOPNOTSUPP);
 STATE(secret, EOPNOTSUPP);
 STATE(home_node, EOPNOTSUPP);
 STATE(shared_policy, EOPNOTSUPP);
-STATE(file_grows_down, EOPNOTSUPP);
 STATE(uring, EOPNOTSUPP);
 STATE(uring_mapped, EOPNOTSUPP);
 STATE(aio, EOPNOTSUPP);
