@@ -91,6 +91,12 @@ one_cycle() {
 		position=$(sed -n 's/^pos:[^0-9]*//p' "/proc/$pid/fdinfo/0")
 	fi
 	dump "$pid" "$image" || return
+	# An image of the end of its work says nothing any more.
+	if [ -s "$out" ]; then
+		kill -CONT "$pid" 2>/dev/null
+		wait_until ended
+		return 1
+	fi
 	end "$pid"
 	# What it said since is said again.
 	[ -n "${IMG_NODUMP:-}" ] || : >"$out"
@@ -105,10 +111,14 @@ one_cycle() {
 	pid=$!
 	children="$children $pid"
 	if [ "$input" = /dev/null ]; then
-		wait_until runs "$pid" "$name"
+		wait_until runs_or_ended
 	else
 		wait_until is_stopped "$pid" && runs "$pid" "$name" && kill -CONT "$pid"
 	fi
+}
+
+runs_or_ended() {
+	runs "$pid" "$name" || ended
 }
 
 # Gone, or to be waited for.
