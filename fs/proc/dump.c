@@ -4,10 +4,14 @@
  *
  * open(2) takes the snapshot and read(2) streams it: the image behind an open
  * file never changes, whatever the process does meanwhile.
+ *
+ * /proc/PID/keep_ids: does who launches an image want the IDs of its threads?
  */
 #include <linux/fs.h>
 #include <linux/img.h>
 #include <linux/proc_fs.h>
+#include <linux/kstrtox.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/uio.h>
 #include "internal.h"
@@ -72,4 +76,49 @@ const struct file_operations proc_dump_operations = {
 	.splice_read	= copy_splice_read,
 	.llseek		= proc_dump_llseek,
 	.release	= proc_dump_release,
+};
+
+static ssize_t proc_keep_ids_read(struct file *file, char __user *buf, size_t count,
+				  loff_t *ppos)
+{
+	struct task_struct *task = get_proc_task(file_inode(file));
+	char text[] = "0\n";
+
+	if (!task)
+		return -ESRCH;
+	if (task_keep_ids(task))
+		text[0] = '1';
+	put_task_struct(task);
+	return simple_read_from_buffer(buf, count, ppos, text, strlen(text));
+}
+
+/* Nobody can wish for another process. */
+static ssize_t proc_keep_ids_write(struct file *file, const char __user *buf, size_t count,
+				   loff_t *ppos)
+{
+	struct task_struct *task;
+	bool keep, own;
+	int err;
+
+	err = kstrtobool_from_user(buf, count, &keep);
+	if (err)
+		return err;
+	task = get_proc_task(file_inode(file));
+	if (!task)
+		return -ESRCH;
+	own = same_thread_group(task, current);
+	put_task_struct(task);
+	if (!own)
+		return -EPERM;
+	if (keep)
+		task_set_keep_ids(current);
+	else
+		task_clear_keep_ids(current);
+	return count;
+}
+
+const struct file_operations proc_keep_ids_operations = {
+	.read		= proc_keep_ids_read,
+	.write		= proc_keep_ids_write,
+	.llseek		= generic_file_llseek,
 };

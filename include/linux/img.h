@@ -28,7 +28,7 @@ struct task_struct;
 struct user_regset;
 struct vm_area_struct;
 
-/* Notes of ours with an even type that an image can have at most. */
+/* Notes of ours with an even type that a process can have at most. */
 #define IMG_OWN_NOTES		24
 
 /* Bytes of headers and notes that an image may have. */
@@ -104,11 +104,14 @@ struct posix_timer_state {
 
 /**
  * struct img_dump - an image that is being made, and then read
- * @task: the target; valid during hold() and save()
+ * @task: the target's thread group leader; valid during hold() and save()
  * @mm: the copy-on-write snapshot; the target's own mm during hold()
- * @asleep: the target sleeps in a system call that the image issues again
- * @stopped: the target is in a job control stop
- * @result: what the target's system call returns in the image, 0: as it is
+ * @thread: the thread that hold_thread() is for
+ * @asleep: that thread sleeps in a system call that the image issues again
+ * @stopped: that thread is in a job control stop
+ * @result: what its system call returns in the image, 0: as it is
+ * @stops: the target is stopped, or is about to be
+ * @nr_threads: how many threads it has
  * @notes: the notes so far
  * @file_index: index in @files by struct file pointer
  * @files: array of struct file *: what the target maps or executes
@@ -134,9 +137,12 @@ struct posix_timer_state {
 struct img_dump {
 	struct task_struct	*task;
 	struct mm_struct	*mm;
+	struct task_struct	*thread;
 	bool			asleep;
 	bool			stopped;
 	long			result;
+	bool			stops;
+	unsigned int		nr_threads;
 	struct img_buf		notes;
 	struct xarray		file_index;
 	struct img_buf		files;
@@ -174,6 +180,24 @@ struct img_note {
 };
 
 /**
+ * struct img_load_thread - a thread of an image that is being resumed
+ * @work: what it does on its way to user mode
+ * @l: the image
+ * @task: the thread that it becomes, with a reference; NULL until that is made
+ * @tid: the ID that the image knows it by
+ * @notes: its NT_IMG_THREAD and what follows, up to that of the next thread
+ * @nr_notes: how many
+ */
+struct img_load_thread {
+	struct callback_head	work;
+	struct img_load		*l;
+	struct task_struct	*task;
+	pid_t			tid;
+	const struct img_note	*notes;
+	unsigned int		nr_notes;
+};
+
+/**
  * struct img_load - an image that is being resumed
  * @bprm: the exec in progress; NULL on the way to user mode
  * @file: the image
@@ -185,8 +209,12 @@ struct img_note {
  * @length: bytes of the image
  * @notes: all notes, in the order of the file
  * @nr_notes: how many
- * @own: those of them that are ours and required, to be found quickly
+ * @own: those of them that are ours, required, and of the process, to be found
+ *	quickly
  * @nr_own: how many, 0 before they are known
+ * @threads: the threads, the leader of the group first
+ * @nr_threads: how many
+ * @by_tid: the threads, sorted by their IDs in the image
  * @runs: pages in the image, sorted by address
  * @nr_runs: how many
  * @files: files that the process maps or executes, opened
@@ -220,6 +248,9 @@ struct img_load {
 	unsigned int		nr_notes;
 	const struct img_note	*own[IMG_OWN_NOTES];
 	unsigned int		nr_own;
+	struct img_load_thread	*threads;
+	unsigned int		nr_threads;
+	struct img_load_thread	**by_tid;
 	struct img_run		*runs;
 	size_t			nr_runs;
 	struct file		**files;
@@ -274,16 +305,21 @@ struct img_mapping {
  * @name: what it is, for the log
  * @note: NT_IMG_* that must be in an image, once, or 0
  * @optional: or need not be there
+ * @thread_note: NT_IMG_* that every thread must have, once, or 0
+ * @hold_thread: all threads are held; as @hold, for @d->thread
  * @hold: the target is held and @d->mm is its own; refuse what cannot be
  *	carried, take what the snapshot will not show.  May sleep, must be
  *	short; may be called again after @drop when the target moved.
  * @save: the target runs again and @d->mm is the snapshot
  * @drop: give back what @hold and @save took
+ * @check_thread: as @check, for one thread; called for all of them first
  * @check: on exec, the caller still alive: parse, validate, open.  May not
  *	change anything; reports through img_load_refuse().
  * @commit: between begin_new_exec() and setup_new_exec()
  * @restore: the new mm is empty and current; only death is left as an error
- * @finish: on the way to user mode, after execve(2) has set its result
+ * @finish: on the way to user mode, after execve(2) has set its result; the
+ *	threads are there when thread.c has made them, and none of them runs
+ * @finish_thread: in each thread, which is current, on its way to user mode
  * @release: give back what @check took
  *
  * A member may be NULL.  All return 0 or a negative errno, in process context
@@ -293,17 +329,22 @@ struct img_part {
 	const char *name;
 	u32 note;
 	bool optional;
+	u32 thread_note;
+	int (*hold_thread)(struct img_dump *d);
 	int (*hold)(struct img_dump *d);
 	int (*save)(struct img_dump *d);
 	void (*drop)(struct img_dump *d);
+	int (*check_thread)(struct img_load *l, struct img_load_thread *t);
 	int (*check)(struct img_load *l);
 	void (*commit)(struct img_load *l);
 	int (*restore)(struct img_load *l);
 	int (*finish)(struct img_load *l);
+	int (*finish_thread)(struct img_load *l, struct img_load_thread *t);
 	void (*release)(struct img_load *l);
 };
 
 /* parts.c */
+int img_parts_hold_thread(struct img_dump *d);
 int img_parts_hold(struct img_dump *d);
 int img_parts_save(struct img_dump *d);
 void img_parts_drop(struct img_dump *d);
@@ -311,12 +352,14 @@ int img_parts_check(struct img_load *l);
 void img_parts_commit(struct img_load *l);
 int img_parts_restore(struct img_load *l);
 int img_parts_finish(struct img_load *l);
+int img_parts_finish_thread(struct img_load_thread *t);
 void img_parts_release(struct img_load *l);
 
 /* The rows of the table. */
 extern const struct img_part img_part_arch;
 extern const struct img_part img_part_fd;
 extern const struct img_part img_part_file;
+extern const struct img_part img_part_futex;
 extern const struct img_part img_part_info;
 extern const struct img_part img_part_lock;
 extern const struct img_part img_part_mm;
@@ -343,32 +386,50 @@ int img_dump_refuse(struct img_dump *d, int err, const char *fmt, ...);
 
 /* quiesce.c */
 struct img_hold;
-struct img_hold *img_hold_start(struct task_struct *task);
-int img_hold_wait(struct img_hold *hold);
-bool img_hold_still(struct img_hold *hold);
+int img_hold_all(struct img_dump *d, struct xarray *holds);
+bool img_hold_all_still(struct img_dump *d, struct xarray *holds);
+void img_hold_release_all(struct xarray *holds);
+struct task_struct *img_hold_task(struct img_hold *hold);
 bool img_hold_asleep(struct img_hold *hold);
-void img_hold_release(struct img_hold *hold);
 
 /* resume.c: the exec side's way in */
 int img_exec(struct linux_binprm *bprm);
 __printf(3, 4)
 int img_load_refuse(struct img_load *l, int err, const char *fmt, ...);
 
+/* resume.c: what a thread does on its way to user mode */
+void img_resume_thread(struct callback_head *work);
+
 /* image.c: the container */
+int img_image_layout(struct img_dump *d);
+int img_image_parse(struct img_load *l, const char *buf);
+void img_image_free(struct img_load *l);
+
+/* note.c: its notes */
 void *img_buf_add(struct img_buf *buf, size_t len);
 int img_buf_add_string(struct img_buf *buf, const char *s, __le32 *off);
 void img_buf_free(struct img_buf *buf);
 void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len);
-int img_image_layout(struct img_dump *d);
-int img_image_parse(struct img_load *l, const char *buf);
-void img_image_free(struct img_load *l);
+int img_notes_parse(struct img_load *l, const void *start);
 const struct img_note *img_note_find(struct img_load *l, const char *name,
 				     u32 type);
 int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
 		    const struct img_note **note);
+const struct img_note *img_thread_note_find(const struct img_load_thread *t,
+					    const char *name, u32 type);
+int img_thread_note_struct(const struct img_load_thread *t, u32 type, void *to, size_t size);
 const void *img_note_array(const struct img_note *note, u32 off, u32 nr,
 			   u32 elem, u32 min_elem);
 const char *img_note_string(const struct img_note *note, u32 off);
+
+/* thread.c: the threads of an image */
+int img_threads_parse(struct img_load *l);
+struct img_load_thread *img_thread_by_tid(struct img_load *l, pid_t tid);
+void img_threads_wake(struct img_load *l);
+void img_thread_go(struct img_load_thread *t);
+
+/* regs.c: the registers of a thread that has not run yet */
+int img_regs_set(struct img_load_thread *t);
 
 /* file.c: the files that a process maps or executes */
 int img_file_index(struct img_dump *d, struct file *file, u32 *index);
@@ -398,6 +459,7 @@ int img_seccomp_forbids(struct img_load *l, bool wanted, const char *what);
 void img_prctl_hold(struct img_thread *th, struct task_struct *t);
 int img_prctl_check(struct img_load *l, const struct img_thread *th);
 int img_prctl_finish(const struct img_thread *th);
+
 /* object.c and object_load.c: memory that is an object of its own */
 #define IMG_MEMFD_PREFIX	"memfd:"
 extern struct vfsmount *img_object_mnt;
@@ -504,11 +566,13 @@ int img_arch_syscall_enter(unsigned int nr);
 /* Issue the system call @nr with the arguments in the registers of current. */
 long img_arch_syscall(unsigned int nr);
 /* Refuse values that ->set() would, or that no return to user mode survives. */
-int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs);
+int img_arch_check_regs(struct img_load_thread *t, const elf_gregset_t *regs);
 /* The same for any other note of a core file; 1 if it has registers, else 0. */
 int img_arch_check_regset(struct img_load *l, const struct img_note *note);
 /* What a thread has besides the register sets of its view; NULL after the last. */
 const struct user_regset *img_arch_regset(unsigned int i);
+/* Where current's thread library keeps its ID if not where the kernel knows of. */
+int __user *img_arch_tid_word(void);
 /* Are the mappings of the architecture as its note says? */
 int img_arch_check_vmas(struct img_load *l);
 /* Is @vma put back by the architecture? */

@@ -2,22 +2,28 @@
 /*
  * Process images: the table of every kind of state.
  *
- * The order is that of the calls.  Saving needs the system call before the
- * registers, which have its result, and files before what refers to them, and
- * copies what is in objects when mappings have told which there are; checking
- * needs files and objects before mappings before pages; the executable is
- * replaced before anything is mapped; on the way to user mode registers come
- * before what the kernel does with them, and seccomp after all that it might
- * forbid.  Timers are there before the pending signals that they sent, and run
- * after them.
+ * The order is that of the calls.  A thread's note is the first of its notes;
+ * saving needs the system call before the registers, which have its result, and
+ * files before what refers to them, and copies what is in objects when mappings
+ * have told which there are; checking needs files and objects before mappings
+ * before pages; the executable is replaced before anything is mapped.  On the
+ * way to user mode threads are made after seccomp, which they inherit, and
+ * before timers and signals that are theirs; timers are there before the pending
+ * signals that they sent, and run after them; registers come before the futexes
+ * that they tell of, and a thread's before what the kernel does with them.
  */
 #include <linux/img.h>
 #include <linux/regset.h>
+#include <linux/sched/signal.h>
 
 static const struct img_part *const img_parts[] = {
+	&img_part_seccomp,
+	&img_part_thread,
 	&img_part_sleep,
 	&img_part_regs,
-	&img_part_thread,
+#ifdef CONFIG_FUTEX
+	&img_part_futex,
+#endif
 	&img_part_timer,
 	&img_part_signal,
 	&img_part_timer_run,
@@ -36,8 +42,30 @@ static const struct img_part *const img_parts[] = {
 	&img_part_pages,
 	&img_part_ntfile,
 	&img_part_fd,
-	&img_part_seccomp,
 };
+
+/**
+ * img_parts_hold_thread() - take the state that only a held thread shows
+ * @d: the dump; @d->thread is the thread, @d->mm is the target's own
+ *
+ * Context: the target is held; may sleep.
+ * Return: 0 or the errno of the first part that refuses.
+ */
+int img_parts_hold_thread(struct img_dump *d)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->hold_thread)
+			err = part->hold_thread(d);
+		if (err)
+			break;
+	}
+	return err;
+}
 
 /**
  * img_parts_hold() - take the state that only a held target shows
@@ -103,24 +131,45 @@ void img_parts_drop(struct img_dump *d)
 	}
 }
 
-static int img_part_present(struct img_load *l, const struct img_part *part)
+static unsigned int img_count_notes(const struct img_note *notes, unsigned int nr, u32 type)
 {
 	unsigned int i, n = 0;
 
-	if (!part->note)
-		return 0;
-	for (i = 0; i < l->nr_notes; i++) {
-		if (l->notes[i].type == part->note &&
-		    !strcmp(l->notes[i].name, IMG_NOTE_NAME))
+	for (i = 0; i < nr; i++) {
+		if (notes[i].type == type && !strcmp(notes[i].name, IMG_NOTE_NAME))
 			n++;
 	}
+	return n;
+}
+
+static int img_part_present(struct img_load *l, const struct img_part *part)
+{
+	unsigned int n;
+
+	if (!part->note)
+		return 0;
+	n = img_count_notes(l->notes, l->nr_notes, part->note);
 	if (n == 1 || (!n && part->optional))
 		return 0;
 	return img_load_refuse(l, -EBADMSG, "%u notes of %s, must be 1", n,
 			       part->name);
 }
 
-static bool img_note_known(u32 type)
+static int img_part_check_thread(struct img_load *l, const struct img_part *part,
+				 struct img_load_thread *t)
+{
+	unsigned int n;
+
+	if (part->thread_note) {
+		n = img_count_notes(t->notes, t->nr_notes, part->thread_note);
+		if (n != 1)
+			return img_load_refuse(l, -EBADMSG, "%u notes of %s in a thread, must be 1",
+					       n, part->name);
+	}
+	return part->check_thread ? part->check_thread(l, t) : 0;
+}
+
+static bool img_note_is_threads(u32 type)
 {
 	const struct user_regset *rs;
 	unsigned int i;
@@ -130,6 +179,17 @@ static bool img_note_known(u32 type)
 			return true;
 	}
 	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		if (img_parts[i]->thread_note == type)
+			return true;
+	}
+	return false;
+}
+
+static bool img_note_is_process(u32 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
 		if (img_parts[i]->note == type)
 			return true;
 	}
@@ -137,8 +197,9 @@ static bool img_note_known(u32 type)
 }
 
 /*
- * Of our own notes, only those with an odd type may be unknown.  The others are
- * few; whoever looks for one must not have to go through all that there are.
+ * Of our own notes, only those with an odd type may be unknown.  Those of the
+ * process are few; whoever looks for one must not have to go through all that
+ * there are.
  */
 static int img_check_types(struct img_load *l)
 {
@@ -154,7 +215,12 @@ static int img_check_types(struct img_load *l)
 		if (note->type == NT_IMG_HEADER) {
 			if (i)
 				return img_load_refuse(l, -EBADMSG, "two header notes");
-		} else if (!img_note_known(note->type)) {
+		} else if (img_note_is_threads(note->type)) {
+			if (note < l->threads[0].notes)
+				return img_load_refuse(l, -EBADMSG, "note %08x of no thread",
+						       note->type);
+			continue;
+		} else if (!img_note_is_process(note->type)) {
 			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
 					       note->type);
 		}
@@ -163,6 +229,21 @@ static int img_check_types(struct img_load *l)
 		l->own[l->nr_own++] = note;
 	}
 	return 0;
+}
+
+static int img_check_threads(struct img_load *l)
+{
+	unsigned int i, k;
+	int err = 0;
+
+	for (i = 0; !err && i < l->nr_threads; i++) {
+		for (k = 0; !err && k < ARRAY_SIZE(img_parts); k++)
+			err = img_part_check_thread(l, img_parts[k], &l->threads[i]);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return err;
 }
 
 /**
@@ -177,19 +258,15 @@ int img_parts_check(struct img_load *l)
 	unsigned int i;
 	int err;
 
-	err = img_check_types(l);
-	if (err)
-		return err;
-	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+	err = img_threads_parse(l) ?: img_check_types(l) ?: img_check_threads(l);
+	for (i = 0; !err && i < ARRAY_SIZE(img_parts); i++) {
 		const struct img_part *part = img_parts[i];
 
 		err = img_part_present(l, part);
 		if (!err && part->check)
 			err = part->check(l);
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }
 
 /**
@@ -234,10 +311,10 @@ int img_parts_restore(struct img_load *l)
 }
 
 /**
- * img_parts_finish() - restore what belongs to the thread
+ * img_parts_finish() - restore what execve(2) would undo, and make the threads
  * @l: the image
  *
- * Context: on the way to user mode, before signals are delivered.
+ * Context: on the way to user mode, all signals blocked.
  * Return: 0 or a negative errno, which ends the process.
  */
 int img_parts_finish(struct img_load *l)
@@ -250,6 +327,29 @@ int img_parts_finish(struct img_load *l)
 
 		if (part->finish)
 			err = part->finish(l);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * img_parts_finish_thread() - restore what belongs to a thread
+ * @t: the thread, which is current
+ *
+ * Context: on the way to user mode, all signals blocked.
+ * Return: 0 or a negative errno, which ends the process.
+ */
+int img_parts_finish_thread(struct img_load_thread *t)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		if (part->finish_thread)
+			err = part->finish_thread(t->l, t);
 		if (err)
 			break;
 	}

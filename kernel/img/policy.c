@@ -36,21 +36,37 @@ static void img_policy_fill(struct img_policy *to, const struct mempolicy *pol)
 		to->nodes[i] = cpu_to_le64(words[i]);
 }
 
+static bool img_task_policy(struct task_struct *t, struct img_policy *to)
+{
+	struct mempolicy *pol;
+
+	task_lock(t);
+	pol = t->mempolicy;
+	if (pol)
+		img_policy_fill(to, pol);
+	task_unlock(t);
+	return pol;
+}
+
+/* Threads inherit that of the first. */
+static int img_policy_hold_thread(struct img_dump *d)
+{
+	struct img_policy first = {}, other = {};
+
+	if (img_task_policy(d->task, &first) == img_task_policy(d->thread, &other) &&
+	    !memcmp(&first, &other, sizeof(first)))
+		return 0;
+	return img_dump_refuse(d, -EOPNOTSUPP, "threads with other memory policies");
+}
+
 /* That of the task comes first, and has no range. */
 static int img_policy_hold(struct img_dump *d)
 {
-	struct mempolicy *pol;
-	struct img_policy *to;
+	struct img_policy *to = img_buf_add(&d->policies, sizeof(*to));
 
-	to = img_buf_add(&d->policies, sizeof(*to));
 	if (!to)
 		return -ENOMEM;
-	task_lock(d->task);
-	pol = d->task->mempolicy;
-	if (pol)
-		img_policy_fill(to, pol);
-	task_unlock(d->task);
-	if (!pol)
+	if (!img_task_policy(d->task, to))
 		d->policies.len = 0;
 	return 0;
 }
@@ -302,6 +318,7 @@ const struct img_part img_part_policy = {
 	.name		= "memory policies",
 	.note		= NT_IMG_POLICY,
 	.optional	= true,
+	.hold_thread	= img_policy_hold_thread,
 	.hold		= img_policy_hold,
 	.save		= img_policy_save,
 	.drop		= img_policy_drop,

@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 #include <linux/task_work.h>
 #include <linux/wait.h>
+#include <linux/xarray.h>
 
 /* How long to wait at most before looking again whether a thread fell asleep. */
 #define IMG_POLL_MAX_US		1000U
@@ -120,14 +121,11 @@ static void img_hold_park(struct callback_head *work)
 	img_hold_put(hold);
 }
 
-/**
- * img_hold_start() - ask a thread to come to the kernel boundary and stay
- * @task: a thread that is not current
- *
- * Context: may sleep.
- * Return: the hold, -ESRCH when the thread exits, or -ENOMEM.
+/*
+ * Ask a thread, not current, to come to the kernel boundary and stay.  Returns
+ * -ESRCH when it exits.
  */
-struct img_hold *img_hold_start(struct task_struct *task)
+static struct img_hold *img_hold_start(struct task_struct *task)
 {
 	struct img_hold *hold = kzalloc(sizeof(*hold), GFP_KERNEL_ACCOUNT);
 
@@ -186,18 +184,13 @@ static bool img_hold_yield(struct img_hold *hold)
 	return task_work_pending(current) && current > hold->task;
 }
 
-/**
- * img_hold_wait() - wait until a thread can be looked at
- * @hold: from img_hold_start()
- *
- * A thread that parks wakes us; one that falls asleep on the way there does
- * not, so look again after a while.
- *
- * Context: may sleep, interruptible by signals.
- * Return: 0, -ESRCH when the thread exits, -ERESTARTSYS, or -EAGAIN when it
- *	has not come to rest for a while (a twentieth of a second or so).
+/*
+ * Wait until a thread can be looked at.  One that parks wakes us; one that falls
+ * asleep on the way there does not, so look again after a while.  Returns -ESRCH
+ * when the thread exits, -ERESTARTSYS, or -EAGAIN when it has not come to rest
+ * for a while (a twentieth of a second or so).
  */
-int img_hold_wait(struct img_hold *hold)
+static int img_hold_wait(struct img_hold *hold)
 {
 	unsigned int us = 16, n;
 
@@ -224,37 +217,17 @@ int img_hold_wait(struct img_hold *hold)
 	return -EAGAIN;
 }
 
-/**
- * img_hold_still() - has the thread been at rest since img_hold_wait()?
- * @hold: from img_hold_start()
- *
- * Context: may sleep.
- * Return: true if it has not run at all in between, which makes everything
- *	that was read from it meanwhile one consistent instant.
+/*
+ * Has the thread been at rest since img_hold_wait()?  Then it has not run at all
+ * in between, which makes everything that was read from it one instant.
  */
-bool img_hold_still(struct img_hold *hold)
+static bool img_hold_still(struct img_hold *hold)
 {
 	return wait_task_inactive(hold->task, hold->state) == hold->cookie;
 }
 
-/**
- * img_hold_asleep() - is the thread looked at from outside, in its sleep?
- * @hold: from img_hold_start(), after img_hold_wait()
- *
- * Return: true for a sleeper, false for a thread at the kernel boundary.
- */
-bool img_hold_asleep(struct img_hold *hold)
-{
-	return hold->state & IMG_SLEEP_STATES;
-}
-
-/**
- * img_hold_release() - let the thread go on
- * @hold: from img_hold_start(); must not be used any more
- *
- * Context: any that may wake up tasks.
- */
-void img_hold_release(struct img_hold *hold)
+/* Let the thread go on; @hold must not be used any more. */
+static void img_hold_release(struct img_hold *hold)
 {
 	WRITE_ONCE(hold->released, true);
 	wake_up(&hold->parked_at);
@@ -262,4 +235,204 @@ void img_hold_release(struct img_hold *hold)
 	    task_work_cancel(hold->task, &hold->work))
 		img_hold_put(hold);
 	img_hold_put(hold);
+}
+
+/* Threads that are neither held nor gone nor ourselves; must be held, too. */
+static bool img_hold_lacks(struct xarray *holds, struct task_struct *t)
+{
+	struct img_hold *hold;
+
+	if (t == current || (READ_ONCE(t->flags) & PF_EXITING))
+		return false;
+	/* The ID may be that of one that has gone since. */
+	hold = xa_load(holds, task_pid_nr(t));
+	return !hold || hold->task != t;
+}
+
+/* Up to @room threads that are to be held, with references. */
+static unsigned int img_hold_find(struct img_dump *d, struct xarray *holds,
+				  struct task_struct **tasks, unsigned int room)
+{
+	struct task_struct *t;
+	unsigned int n = 0;
+
+	rcu_read_lock();
+	for_each_thread(d->task, t) {
+		if (n < room && img_hold_lacks(holds, t))
+			tasks[n++] = get_task_struct(t);
+	}
+	rcu_read_unlock();
+	return n;
+}
+
+static int img_hold_add(struct xarray *holds, struct task_struct *task)
+{
+	struct img_hold *hold = img_hold_start(task), *old;
+
+	if (IS_ERR(hold))
+		return PTR_ERR(hold) == -ESRCH ? 0 : PTR_ERR(hold);
+	old = xa_store(holds, task_pid_nr(task), hold, GFP_KERNEL_ACCOUNT);
+	if (xa_is_err(old)) {
+		img_hold_release(hold);
+		return xa_err(old);
+	}
+	if (old)
+		img_hold_release(old);
+	return 0;
+}
+
+/* Ask those that have not been asked yet.  Returns how many, or an error. */
+static int img_hold_new(struct img_dump *d, struct xarray *holds)
+{
+	unsigned int i, n, room = get_nr_threads(d->task);
+	struct task_struct **tasks;
+	int err = 0;
+
+	tasks = kvmalloc_array(room, sizeof(*tasks), GFP_KERNEL_ACCOUNT);
+	if (!tasks)
+		return -ENOMEM;
+	n = img_hold_find(d, holds, tasks, room);
+	for (i = 0; i < n; i++) {
+		if (!err)
+			err = img_hold_add(holds, tasks[i]);
+		put_task_struct(tasks[i]);
+		cond_resched();
+	}
+	kvfree(tasks);
+	return err ?: n;
+}
+
+/* Let all others go while we wait for the one, which may take long. */
+static void img_hold_release_others(struct xarray *holds, struct img_hold *busy)
+{
+	struct img_hold *hold;
+	unsigned long i;
+
+	xa_for_each(holds, i, hold) {
+		if (hold == busy)
+			continue;
+		xa_erase(holds, i);
+		img_hold_release(hold);
+	}
+}
+
+static int img_hold_wait_all(struct xarray *holds)
+{
+	struct img_hold *hold;
+	unsigned long i;
+	int err;
+
+	xa_for_each(holds, i, hold) {
+		err = img_hold_wait(hold);
+		if (err == -ESRCH) {
+			xa_erase(holds, i);
+			img_hold_release(hold);
+		} else if (err) {
+			if (err == -EAGAIN)
+				img_hold_release_others(holds, hold);
+			return err;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * All threads are held, or have left the address space: one that exits writes
+ * to it, and wakes up who waits for it to be gone.
+ */
+static bool img_hold_complete(struct img_dump *d, struct xarray *holds)
+{
+	bool complete = true;
+	struct task_struct *t;
+
+	rcu_read_lock();
+	for_each_thread(d->task, t) {
+		if (img_hold_lacks(holds, t) ||
+		    ((READ_ONCE(t->flags) & PF_EXITING) && READ_ONCE(t->mm)))
+			complete = false;
+	}
+	rcu_read_unlock();
+	return complete;
+}
+
+/**
+ * img_hold_all() - bring all threads of a process to rest
+ * @d: the dump; @d->task is the process, current may be one of its threads
+ * @holds: those that are held already, by thread ID; empty at first
+ *
+ * When one of them does not come to rest, the others go on until it does.
+ *
+ * Context: may sleep, interruptible by signals.
+ * Return: 0, -EAGAIN when they have not come to rest for a while, -ERESTARTSYS,
+ *	-ERESTARTNOINTR to begin anew, or -ENOMEM.  In all cases @holds is to be
+ *	given back.
+ */
+int img_hold_all(struct img_dump *d, struct xarray *holds)
+{
+	int n;
+
+	do {
+		int err = img_hold_wait_all(holds);
+
+		if (err)
+			return err;
+		n = img_hold_new(d, holds);
+	} while (n > 0);
+	return n ?: img_hold_complete(d, holds) ? 0 : -EAGAIN;
+}
+
+/**
+ * img_hold_all_still() - have all threads been at rest since img_hold_all()?
+ * @d: the dump
+ * @holds: from img_hold_all()
+ *
+ * Context: may sleep.
+ * Return: true if none of them has run at all in between, and there is no other,
+ *	which makes everything that was read meanwhile one consistent instant.
+ */
+bool img_hold_all_still(struct img_dump *d, struct xarray *holds)
+{
+	struct img_hold *hold;
+	unsigned long i;
+
+	xa_for_each(holds, i, hold) {
+		if (!img_hold_still(hold))
+			return false;
+	}
+	return img_hold_complete(d, holds);
+}
+
+/**
+ * img_hold_release_all() - let all threads go on
+ * @holds: from img_hold_all(); empty afterwards
+ *
+ * Context: may sleep.
+ */
+void img_hold_release_all(struct xarray *holds)
+{
+	img_hold_release_others(holds, NULL);
+	xa_destroy(holds);
+}
+
+/**
+ * img_hold_task() - the thread that is held
+ * @hold: from img_hold_all()
+ *
+ * Return: the thread, as long as it is held.
+ */
+struct task_struct *img_hold_task(struct img_hold *hold)
+{
+	return hold->task;
+}
+
+/**
+ * img_hold_asleep() - is the thread looked at from outside, in its sleep?
+ * @hold: from img_hold_all()
+ *
+ * Return: true for a sleeper, false for a thread at the kernel boundary.
+ */
+bool img_hold_asleep(struct img_hold *hold)
+{
+	return hold->state & IMG_SLEEP_STATES;
 }

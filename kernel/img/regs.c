@@ -5,8 +5,9 @@
  *
  * The setters of regsets are made for another task that is stopped: on current
  * they would write fields that the CPU's own registers overwrite, or be
- * overwritten by.  So a thread that resumes sleeps while a kworker sets its
+ * overwritten by.  So the thread that resumes sleeps while a kworker sets its
  * registers, and the context switch back loads them on every architecture.
+ * Those of the other threads are set before they have ever run.
  */
 #include <linux/completion.h>
 #include <linux/img.h>
@@ -50,6 +51,7 @@ static void img_fill_prstatus(struct elf_prstatus *prstatus, struct task_struct 
 {
 	struct elf_prstatus_common *pr = &prstatus->common;
 	struct task_cputime cputime;
+	u64 utime, stime;
 
 	pr->pr_sigpend = task->pending.signal.sig[0];
 	pr->pr_sighold = task->blocked.sig[0];
@@ -57,9 +59,15 @@ static void img_fill_prstatus(struct elf_prstatus *prstatus, struct task_struct 
 	pr->pr_pid = task_pid_vnr(task);
 	pr->pr_pgrp = task_pgrp_vnr(task);
 	pr->pr_sid = task_session_vnr(task);
-	thread_group_cputime(task, &cputime);
-	pr->pr_utime = ns_to_kernel_old_timeval(cputime.utime);
-	pr->pr_stime = ns_to_kernel_old_timeval(cputime.stime);
+	if (thread_group_leader(task)) {
+		thread_group_cputime(task, &cputime);
+		utime = cputime.utime;
+		stime = cputime.stime;
+	} else {
+		task_cputime(task, &utime, &stime);
+	}
+	pr->pr_utime = ns_to_kernel_old_timeval(utime);
+	pr->pr_stime = ns_to_kernel_old_timeval(stime);
 	pr->pr_cutime = ns_to_kernel_old_timeval(task->signal->cutime);
 	pr->pr_cstime = ns_to_kernel_old_timeval(task->signal->cstime);
 	prstatus->pr_fpvalid = 1;
@@ -75,8 +83,8 @@ static int img_hold_prstatus(struct img_dump *d, const struct user_regset *rs)
 	prstatus = img_note_add(d, "CORE", NT_PRSTATUS, sizeof(*prstatus));
 	if (!prstatus)
 		return -ENOMEM;
-	img_fill_prstatus(prstatus, d->task);
-	size = regset_get(d->task, rs, sizeof(prstatus->pr_reg), &prstatus->pr_reg);
+	img_fill_prstatus(prstatus, d->thread);
+	size = regset_get(d->thread, rs, sizeof(prstatus->pr_reg), &prstatus->pr_reg);
 	if (size != sizeof(prstatus->pr_reg))
 		return size < 0 ? size : -EIO;
 	if (d->result)
@@ -95,7 +103,7 @@ static int img_hold_regset(struct img_dump *d, const struct user_regset *rs)
 			    rs->core_note_type, len);
 	if (!desc)
 		return -ENOMEM;
-	size = regset_get(d->task, rs, len, desc);
+	size = regset_get(d->thread, rs, len, desc);
 	if (size == -ENODEV) {
 		d->notes.len = begin;
 		return 0;
@@ -105,15 +113,15 @@ static int img_hold_regset(struct img_dump *d, const struct user_regset *rs)
 	return size == len ? 0 : -EIO;
 }
 
-static int img_regs_hold(struct img_dump *d)
+static int img_regs_hold_thread(struct img_dump *d)
 {
-	const struct user_regset_view *view = task_user_regset_view(d->task);
+	const struct user_regset_view *view = task_user_regset_view(d->thread);
 	const struct user_regset *rs;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; !err && (rs = img_regset(view, i)); i++) {
-		if (!img_regset_active(d->task, rs))
+		if (!img_regset_active(d->thread, rs))
 			continue;
 		if (!rs->set)
 			err = img_dump_refuse(d, -EOPNOTSUPP,
@@ -127,62 +135,59 @@ static int img_regs_hold(struct img_dump *d)
 	return err;
 }
 
-static int img_check_prstatus(struct img_load *l, const struct img_note *note)
+static int img_check_prstatus(struct img_load_thread *t, const struct img_note *note)
 {
 	struct elf_prstatus prstatus;
 
 	if (note->len != sizeof(prstatus))
-		return img_load_refuse(l, -EBADMSG, "bad size of registers");
+		return img_load_refuse(t->l, -EBADMSG, "bad size of registers");
 	memcpy(&prstatus, note->desc, sizeof(prstatus));
-	return img_arch_check_regs(l, &prstatus.pr_reg);
+	return img_arch_check_regs(t, &prstatus.pr_reg);
 }
 
-static int img_check_once(struct img_load *l, const struct img_note *note)
+static int img_check_once(struct img_load_thread *t, const struct img_note *note)
 {
-	if (img_note_find(l, note->name, note->type) == note)
+	if (img_thread_note_find(t, note->name, note->type) == note)
 		return 0;
-	return img_load_refuse(l, -EBADMSG, "two notes of register set %x", note->type);
+	return img_load_refuse(t->l, -EBADMSG, "two notes of register set %x", note->type);
 }
 
-static int img_regs_check(struct img_load *l)
+static int img_regs_check_thread(struct img_load *l, struct img_load_thread *t)
 {
 	unsigned int i, n = 0;
 	int err = 0;
 
-	for (i = 0; !err && i < l->nr_notes; i++) {
-		const struct img_note *note = &l->notes[i];
+	for (i = 0; !err && i < t->nr_notes; i++) {
+		const struct img_note *note = &t->notes[i];
 
 		if (strcmp(note->name, img_regset_owner(note->type)))
 			continue;
 		if (note->type == NT_PRSTATUS) {
 			n++;
-			err = img_check_prstatus(l, note);
+			err = img_check_prstatus(t, note);
 		} else {
 			err = img_arch_check_regset(l, note);
 			if (err > 0)
-				err = img_check_once(l, note);
+				err = img_check_once(t, note);
 		}
 	}
 	if (!err && n != 1)
-		err = img_load_refuse(l, -EBADMSG, "%u notes of registers, must be 1", n);
+		err = img_load_refuse(l, -EBADMSG,
+				      "%u notes of registers in a thread, must be 1", n);
 	return err;
 }
 
-/**
- * struct img_setter - registers that a kworker sets for a sleeping thread
- * @work: the work
- * @done: the thread sleeps on it
- * @task: the thread
- * @l: where the registers come from
- * @err: how it went
- */
-struct img_setter {
-	struct work_struct	work;
-	struct completion	done;
-	struct task_struct	*task;
-	struct img_load		*l;
-	int			err;
-};
+/* None may be before the first thread, where nobody would look for them. */
+static int img_regs_check(struct img_load *l)
+{
+	const struct img_note *note;
+
+	for (note = l->notes; note < l->threads[0].notes; note++) {
+		if (note->type == NT_PRSTATUS && !strcmp(note->name, "CORE"))
+			return img_load_refuse(l, -EBADMSG, "registers of no thread");
+	}
+	return 0;
+}
 
 static const struct user_regset *img_find_regset(struct task_struct *task,
 						 const struct img_note *note)
@@ -225,15 +230,43 @@ static int img_set_regset(struct task_struct *task, const struct img_note *note)
 	return err;
 }
 
-static int img_set_regs(struct task_struct *task, struct img_load *l)
+static int img_set_regs(struct task_struct *task, const struct img_load_thread *t)
 {
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; !err && i < l->nr_notes; i++)
-		err = img_set_regset(task, &l->notes[i]);
+	for (i = 0; !err && i < t->nr_notes; i++)
+		err = img_set_regset(task, &t->notes[i]);
 	return err;
 }
+
+/**
+ * img_regs_set() - set the registers of a new thread
+ * @t: the thread; @t->task has not run yet
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int img_regs_set(struct img_load_thread *t)
+{
+	return img_set_regs(t->task, t);
+}
+
+/**
+ * struct img_setter - registers that a kworker sets for a sleeping thread
+ * @work: the work
+ * @done: the thread sleeps on it
+ * @task: the thread
+ * @t: where the registers come from
+ * @err: how it went
+ */
+struct img_setter {
+	struct work_struct		work;
+	struct completion		done;
+	struct task_struct		*task;
+	const struct img_load_thread	*t;
+	int				err;
+};
 
 /*
  * The thread is on its way to sleep in img_regs_finish().  A wake-up from
@@ -251,15 +284,16 @@ static void img_setter_work(struct work_struct *work)
 			cond_resched();
 			continue;
 		}
-		s->err = img_set_regs(s->task, s->l);
+		s->err = img_set_regs(s->task, s->t);
 	} while (!cookie ||
 		 cookie != wait_task_inactive(s->task, TASK_UNINTERRUPTIBLE));
 	complete(&s->done);
 }
 
+/* Those of the leader, who has made the others and so has run. */
 static int img_regs_finish(struct img_load *l)
 {
-	struct img_setter s = { .task = current, .l = l };
+	struct img_setter s = { .task = current, .t = &l->threads[0] };
 
 	INIT_WORK_ONSTACK(&s.work, img_setter_work);
 	init_completion(&s.done);
@@ -271,8 +305,9 @@ static int img_regs_finish(struct img_load *l)
 }
 
 const struct img_part img_part_regs = {
-	.name	= "registers",
-	.hold	= img_regs_hold,
-	.check	= img_regs_check,
-	.finish	= img_regs_finish,
+	.name		= "registers",
+	.hold_thread	= img_regs_hold_thread,
+	.check_thread	= img_regs_check_thread,
+	.check		= img_regs_check,
+	.finish		= img_regs_finish,
 };

@@ -22,12 +22,20 @@
 
 /**
  * struct img_resume - a resume from the check to user mode
- * @work: the part on the way to user mode
+ * @work: what the leader of the thread group does on its way to user mode
  * @l: the image
+ * @ref: one for each thread that is still at it
+ * @missing: threads that are not ready
+ * @all_ready: threads that are wait on it for the others
+ * @failed: one cannot be restored: all die
  */
 struct img_resume {
 	struct callback_head	work;
 	struct img_load		l;
+	refcount_t		ref;
+	atomic_t		missing;
+	wait_queue_head_t	all_ready;
+	bool			failed;
 };
 
 static DEFINE_RATELIMIT_STATE(img_load_rs, DEFAULT_RATELIMIT_INTERVAL, 20);
@@ -65,25 +73,48 @@ static void img_resume_free(struct img_resume *r)
 	kfree(r);
 }
 
-/* The thread, on its way to user mode. */
-static void img_resume_finish(struct callback_head *work)
+static void img_resume_put(struct img_resume *r)
 {
-	struct img_resume *r = container_of(work, struct img_resume, work);
+	if (refcount_dec_and_test(&r->ref))
+		img_resume_free(r);
+}
+
+/* Past the point of no return, all threads die with the one that fails. */
+static void img_resume_fail(struct img_resume *r, int err)
+{
+	WRITE_ONCE(r->failed, true);
+	if (current->flags & PF_EXITING)
+		return;
+	img_load_refuse(&r->l, err, "error %d after the point of no return", err);
+	force_fatal_sig(SIGKILL);
+}
+
+/* Wait for the other threads; false if there is no need any more. */
+static bool img_resume_wait(struct img_resume *r)
+{
+	if (atomic_dec_and_test(&r->missing))
+		wake_up_all(&r->all_ready);
+	else
+		wait_event_state(r->all_ready, !atomic_read(&r->missing),
+				 (TASK_KILLABLE | TASK_FREEZABLE));
+	return !READ_ONCE(r->failed) && !fatal_signal_pending(current);
+}
+
+/* A thread, on its way to user mode. */
+static void img_resume_one(struct img_resume *r, struct img_load_thread *t)
+{
+	bool dead = current->flags & PF_EXITING;
 	int err = 0;
 
-	/*
-	 * Older works come after us, among them closing what was close-on-exec.
-	 * We may stop below, so let them go first.
-	 */
-	if (work->next && !task_work_add(current, work, TWA_NONE))
-		return;
-	if (!(current->flags & PF_EXITING))
-		err = img_parts_finish(&r->l);
-	if (err) {
-		img_load_refuse(&r->l, err, "error %d after the point of no return", err);
-		force_fatal_sig(SIGKILL);
-	}
-	img_resume_free(r);
+	if (!dead && !READ_ONCE(r->failed))
+		err = img_parts_finish_thread(t);
+	if (err)
+		img_resume_fail(r, err);
+	if (!dead && img_resume_wait(r))
+		img_thread_go(t);
+	else
+		dead = true;
+	img_resume_put(r);
 	current->in_execve = 0;
 	/*
 	 * What a signal would do to the system call that was interrupted:
@@ -91,8 +122,60 @@ static void img_resume_finish(struct callback_head *work)
 	 * TIF_SIGPENDING instead would not do, since whoever recalculates it
 	 * takes it back.
 	 */
-	if (!err && !(current->flags & PF_EXITING))
+	if (!dead)
 		arch_do_signal_or_restart(current_pt_regs());
+}
+
+/**
+ * img_resume_thread() - what a thread that was made for an image does first
+ * @work: in its struct img_load_thread
+ *
+ * Context: task work, on the way to user mode or to exit.
+ */
+void img_resume_thread(struct callback_head *work)
+{
+	struct img_load_thread *t = container_of(work, struct img_load_thread, work);
+
+	img_resume_one(container_of(t->l, struct img_resume, l), t);
+}
+
+/*
+ * Nothing but SIGKILL comes between us and the threads that are to be made: what
+ * is pending, or comes now, waits for the masks of the image.
+ */
+static void img_block_signals(void)
+{
+	sigset_t all;
+
+	siginitsetinv(&all, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	set_current_blocked(&all);
+}
+
+/* The leader, on its way to user mode. */
+static void img_resume_leader(struct callback_head *work)
+{
+	struct img_resume *r = container_of(work, struct img_resume, work);
+	struct img_load *l = &r->l;
+	unsigned int i;
+	int err = -EINTR;
+
+	/*
+	 * Older works come after us, among them closing what was close-on-exec.
+	 * We may stop below, so let them go first.
+	 */
+	if (work->next && !task_work_add(current, work, TWA_NONE))
+		return;
+	atomic_set(&r->missing, l->nr_threads);
+	if (!(current->flags & PF_EXITING)) {
+		img_block_signals();
+		err = img_parts_finish(l);
+	}
+	if (err)
+		img_resume_fail(r, err);
+	for (i = 1; i < l->nr_threads && l->threads[i].task; i++)
+		refcount_inc(&r->ref);
+	img_threads_wake(l);
+	img_resume_one(r, &l->threads[0]);
 }
 
 static struct img_resume *img_resume_alloc(struct linux_binprm *bprm)
@@ -101,6 +184,9 @@ static struct img_resume *img_resume_alloc(struct linux_binprm *bprm)
 
 	if (!r)
 		return NULL;
+	init_task_work(&r->work, img_resume_leader);
+	init_waitqueue_head(&r->all_ready);
+	refcount_set(&r->ref, 1);
 	r->l.bprm = bprm;
 	r->l.file = get_file(bprm->file);
 	r->l.name = kstrndup(bprm->filename, 256, GFP_KERNEL_ACCOUNT);
@@ -176,7 +262,6 @@ int img_exec(struct linux_binprm *bprm)
 	r = img_resume_alloc(bprm);
 	if (!r)
 		return -ENOMEM;
-	init_task_work(&r->work, img_resume_finish);
 	err = img_check(&r->l);
 	if (!err)
 		err = img_restore(&r->l);

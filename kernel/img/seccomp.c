@@ -116,6 +116,17 @@ static int img_hold_filters(struct img_dump *d)
 }
 #endif
 
+/* They may differ by thread, which is carried if they do not. */
+static int img_seccomp_hold_thread(struct img_dump *d)
+{
+	bool same = seccomp_mode(&d->thread->seccomp) == seccomp_mode(&d->task->seccomp);
+
+#ifdef CONFIG_SECCOMP_FILTER
+	same &= READ_ONCE(d->thread->seccomp.filter) == READ_ONCE(d->task->seccomp.filter);
+#endif
+	return same ? 0 : img_dump_refuse(d, -EOPNOTSUPP, "threads with other seccomp filters");
+}
+
 static int img_seccomp_hold(struct img_dump *d)
 {
 	struct img_seccomp sc = {
@@ -247,7 +258,7 @@ static int img_check_filters(struct img_load *l, const struct img_note *note,
 				       le32_to_cpu(sc->filter_size),
 				       sizeof(struct img_seccomp_filter)))
 		return img_load_refuse(l, -EBADMSG, "bad seccomp note");
-	err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
+	err = img_thread_note_struct(&l->threads[0], NT_IMG_THREAD, &th, sizeof(th));
 	if (err)
 		return err;
 	/* Set by commit(), before the filters are attached. */
@@ -317,7 +328,7 @@ static int img_seccomp_check(struct img_load *l)
 	}
 }
 
-/* Last of all: what a filter forbids, it may forbid from here on. */
+/* First, since the threads inherit it; it is asked for system calls only. */
 static int img_seccomp_finish(struct img_load *l)
 {
 	struct img_seccomp sc;
@@ -362,6 +373,7 @@ const struct img_part img_part_seccomp = {
 	.name		= "seccomp",
 	.note		= NT_IMG_SECCOMP,
 	.optional	= true,
+	.hold_thread	= img_seccomp_hold_thread,
 	.hold		= img_seccomp_hold,
 	.check		= img_seccomp_check,
 	.finish		= img_seccomp_finish,

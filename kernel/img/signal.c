@@ -13,13 +13,29 @@
 /* The pending signals of a process that a note can hold. */
 #define IMG_PENDING_MAX		(IMG_HEAD_MAX / 2 / sizeof(struct img_siginfo))
 
+/* As many entries as a queue can take in the image, or more. */
 static u32 img_count_pending(struct sigpending *pending)
 {
-	struct sigqueue *q;
 	u32 n = 0;
+	int sig;
 
-	list_for_each_entry(q, &pending->list, list)
-		n++;
+	if (sigisemptyset(&pending->signal))
+		return 0;
+	for (sig = 1; sig <= _NSIG; sig++)
+		n += sigismember(&pending->signal, sig);
+	return n + list_count_nodes(&pending->list);
+}
+
+/* The same for all queues of a process; siglock is held. */
+static u32 img_count_all_pending(struct task_struct *leader)
+{
+	u32 n = img_count_pending(&leader->signal->shared_pending);
+	struct task_struct *t;
+
+	rcu_read_lock();
+	for_each_thread(leader, t)
+		n += img_count_pending(&t->pending);
+	rcu_read_unlock();
 	return n;
 }
 
@@ -40,7 +56,8 @@ static void img_copy_siginfo(struct img_siginfo *to, const struct sigqueue *q)
  * when there was no memory for one: it has no more to tell than its number.
  * SIGSTOP is in the thread's note, as the stop that it leads to.
  */
-static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, u32 max)
+static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, u32 max,
+			    pid_t tid)
 {
 	sigset_t bare = pending->signal;
 	struct sigqueue *q;
@@ -49,8 +66,10 @@ static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, 
 
 	list_for_each_entry(q, &pending->list, list) {
 		sigdelset(&bare, q->info.si_signo);
-		if (n < max && !sig_kernel_only(q->info.si_signo))
-			img_copy_siginfo(&to[n++], q);
+		if (n == max || sig_kernel_only(q->info.si_signo))
+			continue;
+		img_copy_siginfo(&to[n], q);
+		to[n++].tid = cpu_to_le32(tid);
 	}
 	for (sig = 1; sig <= _NSIG; sig++) {
 		kernel_siginfo_t info;
@@ -60,8 +79,26 @@ static u32 img_copy_pending(struct sigpending *pending, struct img_siginfo *to, 
 		clear_siginfo(&info);
 		info.si_signo = sig;
 		info.si_code = SI_USER;
-		memcpy(to[n++].info, &info, sizeof(info));
+		memcpy(to[n].info, &info, sizeof(info));
+		to[n++].tid = cpu_to_le32(tid);
 	}
+	return n;
+}
+
+/* What is pending for single threads; siglock is held. */
+static u32 img_copy_private(struct task_struct *leader, struct img_siginfo *to, u32 max)
+{
+	struct pid_namespace *ns = task_active_pid_ns(leader);
+	struct task_struct *t;
+	u32 n = 0;
+
+	rcu_read_lock();
+	for_each_thread(leader, t) {
+		if (!sigisemptyset(&t->pending.signal) && !(t->flags & PF_EXITING))
+			n += img_copy_pending(&t->pending, to + n, max - n,
+					      task_pid_nr_ns(t, ns));
+	}
+	rcu_read_unlock();
 	return n;
 }
 
@@ -87,7 +124,7 @@ static void img_copy_actions(struct sighand_struct *sighand, struct img_sigactio
  * @infos: room for @max pending signals
  * @max: how many
  * @nr_shared: taken, of the process
- * @nr_private: taken after them, of the thread
+ * @nr_private: taken after them, of single threads
  */
 struct img_signal_copy {
 	struct img_sigaction	actions[_NSIG];
@@ -97,15 +134,14 @@ struct img_signal_copy {
 	u32			nr_private;
 };
 
-/* Room for every signal number once more than is queued now. */
+/* Room for some more than are pending now. */
 static int img_signal_room(struct task_struct *t, struct img_signal_copy *c)
 {
 	unsigned long flags;
 
 	if (!lock_task_sighand(t, &flags))
 		return -ESRCH;
-	c->max = img_count_pending(&t->signal->shared_pending) +
-		 img_count_pending(&t->pending) + 2 * _NSIG;
+	c->max = img_count_all_pending(t) + 2 * _NSIG;
 	unlock_task_sighand(t, &flags);
 	c->infos = kvcalloc(c->max, sizeof(*c->infos), GFP_KERNEL_ACCOUNT);
 	return c->infos ? 0 : -ENOMEM;
@@ -120,14 +156,13 @@ static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 
 	if (!lock_task_sighand(t, &flags))
 		return -ESRCH;
-	if (img_count_pending(&t->signal->shared_pending) +
-	    img_count_pending(&t->pending) + 2 * _NSIG > c->max) {
+	if (img_count_all_pending(t) > c->max) {
 		err = -EAGAIN;
 	} else {
 		img_copy_actions(rcu_dereference_raw(t->sighand), c->actions);
 		c->nr_shared = img_copy_pending(&t->signal->shared_pending, c->infos,
-						c->max);
-		c->nr_private = img_copy_pending(&t->pending, c->infos + c->nr_shared,
+						c->max, 0);
+		c->nr_private = img_copy_private(t, c->infos + c->nr_shared,
 						 c->max - c->nr_shared);
 		/* Either a timer has sent its signal or it is yet to do so. */
 		memset(d->itimers, 0, sizeof(d->itimers));
@@ -223,24 +258,36 @@ static void img_get_action(const struct img_signal *sg, const void *actions, int
 	ka->sa.sa_mask.sig[0] = le64_to_cpu(sa.mask);
 }
 
-/*
- * As copy_siginfo_from_user(): what does not fit must be zero.  @timer: it is
- * the signal of a POSIX timer.
+/**
+ * struct img_sent - a pending signal of an image
+ * @info: what its receiver is told
+ * @timer: it is the signal of a POSIX timer
+ * @to: the thread that it is for, NULL: the process
  */
-static int img_get_siginfo(const struct img_signal *sg, const void *infos, u32 i,
-			   kernel_siginfo_t *info, bool *timer)
+struct img_sent {
+	kernel_siginfo_t	info;
+	bool			timer;
+	struct img_load_thread	*to;
+};
+
+/* As copy_siginfo_from_user(): what does not fit must be zero. */
+static int img_get_siginfo(struct img_load *l, const struct img_signal *sg, const void *infos,
+			   u32 i, struct img_sent *s)
 {
+	bool shared = i < le32_to_cpu(sg->nr_shared);
 	struct img_siginfo raw;
 
 	memcpy(&raw, infos + (size_t)i * le32_to_cpu(sg->pending_size), sizeof(raw));
-	if (memchr_inv(raw.info + sizeof(*info), 0, sizeof(raw.info) - sizeof(*info)))
+	if (memchr_inv(raw.info + sizeof(s->info), 0, sizeof(raw.info) - sizeof(s->info)) ||
+	    raw.pad)
 		return -EBADMSG;
 	if (le64_to_cpu(raw.flags) & ~IMG_SIGINFO_TIMER)
 		return -EOPNOTSUPP;
-	memcpy(info, raw.info, sizeof(*info));
-	*timer = raw.flags;
-	if (info->si_signo < 1 || !valid_signal(info->si_signo) ||
-	    sig_kernel_only(info->si_signo))
+	memcpy(&s->info, raw.info, sizeof(s->info));
+	s->timer = raw.flags;
+	s->to = shared ? NULL : img_thread_by_tid(l, le32_to_cpu(raw.tid));
+	if (s->info.si_signo < 1 || !valid_signal(s->info.si_signo) ||
+	    sig_kernel_only(s->info.si_signo) || (shared ? raw.tid != 0 : !s->to))
 		return -EBADMSG;
 	return 0;
 }
@@ -285,8 +332,7 @@ static int img_check_pending(struct img_load *l, const struct img_signal *sg,
 			     const void *infos)
 {
 	u32 i, n = le32_to_cpu(sg->nr_shared) + le32_to_cpu(sg->nr_private), sent = 0;
-	kernel_siginfo_t info;
-	bool timer;
+	struct img_sent s;
 	int err;
 
 	/* Some may be of timers: at least as many entries as these. */
@@ -296,9 +342,9 @@ static int img_check_pending(struct img_load *l, const struct img_signal *sg,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		err = img_get_siginfo(sg, infos, i, &info, &timer);
-		if (!err && timer) {
-			err = img_timer_check_signal(l, &info);
+		err = img_get_siginfo(l, sg, infos, i, &s);
+		if (!err && s.timer) {
+			err = img_timer_check_signal(l, &s.info);
 			sent++;
 		}
 		if (err)
@@ -391,36 +437,30 @@ static int img_signal_restore(struct img_load *l)
 	return err;
 }
 
-/* After the mask, so that what was blocked stays pending. */
+/* All signals are blocked, so that they stay pending until all threads are ready. */
 static int img_signal_finish(struct img_load *l)
 {
 	const void *actions, *infos;
 	struct img_signal sg;
-	struct img_thread th;
-	u32 i, shared, n;
+	u32 i, n;
 	int err;
 
 	err = img_signal_find(l, &sg, &actions, &infos);
-	if (!err)
-		err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
 	if (err)
 		return err;
-	shared = le32_to_cpu(sg.nr_shared);
-	n = shared + le32_to_cpu(sg.nr_private);
+	n = le32_to_cpu(sg.nr_shared) + le32_to_cpu(sg.nr_private);
 	for (i = 0; !err && i < n; i++) {
-		kernel_siginfo_t info;
-		bool timer;
+		struct img_sent s;
 
-		err = img_get_siginfo(&sg, infos, i, &info, &timer);
-		if (!err && timer)
-			err = img_timer_send(l, info.si_tid);
+		err = img_get_siginfo(l, &sg, infos, i, &s);
+		if (!err && s.timer)
+			err = img_timer_send(l, s.info.si_tid);
 		else if (!err)
-			err = do_send_sig_info(info.si_signo, &info, current,
-					       i < shared ? PIDTYPE_TGID : PIDTYPE_PID);
+			err = do_send_sig_info(s.info.si_signo, &s.info,
+					       s.to ? s.to->task : current,
+					       s.to ? PIDTYPE_PID : PIDTYPE_TGID);
 		cond_resched();
 	}
-	if (!err && (le64_to_cpu(th.flags) & IMG_THREAD_STOPPED))
-		err = send_sig(SIGSTOP, current, 1);
 	return err;
 }
 

@@ -143,8 +143,8 @@ static void img_sleep_of_call(struct img_dump *d, struct img_sleep *s, unsigned 
 	ktime_t left;
 
 	d->result = img_call_of(nr) == IMG_CALL_OTHER ? -ERESTARTSYS : -ERESTARTNOHAND;
-	syscall_get_arguments(d->task, task_pt_regs(d->task), args);
-	if (!img_call_relative(nr, args) || !hrtimer_sleep_left(d->task, &left))
+	syscall_get_arguments(d->thread, task_pt_regs(d->thread), args);
+	if (!img_call_relative(nr, args) || !hrtimer_sleep_left(d->thread, &left))
 		return;
 	img_sleep_set(s, nr);
 	img_sleep_left(s, left);
@@ -171,11 +171,11 @@ static void img_sleep_of_restart(struct img_dump *d, struct img_sleep *s)
 	ktime_t left;
 
 	d->result = -ERESTART_RESTARTBLOCK;
-	if (d->task->restart_block.fn != do_no_restart_syscall)
+	if (d->thread->restart_block.fn != do_no_restart_syscall)
 		return;
 	img_sleep_set(s, __NR_futex);
-	syscall_get_arguments(d->task, task_pt_regs(d->task), args);
-	if (img_call_relative(__NR_futex, args) && hrtimer_sleep_left(d->task, &left))
+	syscall_get_arguments(d->thread, task_pt_regs(d->thread), args);
+	if (img_call_relative(__NR_futex, args) && hrtimer_sleep_left(d->thread, &left))
 		img_sleep_left(s, left);
 }
 
@@ -236,17 +236,17 @@ static bool img_sleep_restarts(struct task_struct *t, struct pt_regs *regs, int 
 			   ret == __NR_restart_syscall);
 }
 
-static int img_sleep_hold(struct img_dump *d)
+static int img_sleep_hold_thread(struct img_dump *d)
 {
-	struct pt_regs *regs = task_pt_regs(d->task);
+	struct pt_regs *regs = task_pt_regs(d->thread);
 	struct img_sleep s = { .size = cpu_to_le32(sizeof(s)) };
-	int nr = syscall_get_nr(d->task, regs);
+	int nr = syscall_get_nr(d->thread, regs);
 	bool asleep = d->asleep && !d->stopped && nr >= 0 &&
-		      syscall_get_return_value(d->task, regs) == -ENOSYS;
+		      syscall_get_return_value(d->thread, regs) == -ENOSYS;
 	void *desc;
 
 	d->result = 0;
-	if (d->task == current) {
+	if (d->thread == current) {
 		/* A process that dumps itself sees in the image that it is the image. */
 		d->result = -ECANCELED;
 	} else if (asleep && nr != __NR_restart_syscall) {
@@ -254,8 +254,8 @@ static int img_sleep_hold(struct img_dump *d)
 	} else {
 		if (asleep)
 			img_sleep_of_restart(d, &s);
-		if (!img_sleep_of_block(d->task, &s) &&
-		    img_sleep_restarts(d->task, regs, nr))
+		if (!img_sleep_of_block(d->thread, &s) &&
+		    img_sleep_restarts(d->thread, regs, nr))
 			return img_dump_refuse(d, -EOPNOTSUPP,
 					       "a sleep on a CPU or alarm clock that was stopped");
 	}
@@ -302,13 +302,13 @@ static int img_check_clocks(struct img_load *l)
 			       img_offset_sec(mono, now_mono), img_offset_sec(boot, now_boot));
 }
 
-static int img_sleep_check(struct img_load *l)
+static int img_sleep_check_thread(struct img_load *l, struct img_load_thread *t)
 {
 	struct img_sleep s;
 	u64 flags;
 	int err;
 
-	err = img_note_struct(l, NT_IMG_SLEEP, &s, sizeof(s), NULL);
+	err = img_thread_note_struct(t, NT_IMG_SLEEP, &s, sizeof(s));
 	if (err)
 		return err;
 	flags = le64_to_cpu(s.flags);
@@ -324,17 +324,17 @@ static int img_sleep_check(struct img_load *l)
 	if (le64_to_cpu(s.left_ns) > KTIME_MAX)
 		return img_load_refuse(l, -EBADMSG, "a sleep of %llu ns",
 				       le64_to_cpu(s.left_ns));
-	return img_check_clocks(l);
+	return 0;
 }
 
-static int img_sleep_finish(struct img_load *l)
+static int img_sleep_finish_thread(struct img_load *l, struct img_load_thread *t)
 {
 	struct restart_block *block = &current->restart_block;
 	struct timespec64 end;
 	struct img_sleep s;
 	int err;
 
-	err = img_note_struct(l, NT_IMG_SLEEP, &s, sizeof(s), NULL);
+	err = img_thread_note_struct(t, NT_IMG_SLEEP, &s, sizeof(s));
 	if (err)
 		return err;
 	block->fn = do_no_restart_syscall;
@@ -352,8 +352,9 @@ static int img_sleep_finish(struct img_load *l)
 
 const struct img_part img_part_sleep = {
 	.name		= "a sleep",
-	.note		= NT_IMG_SLEEP,
-	.hold		= img_sleep_hold,
-	.check		= img_sleep_check,
-	.finish		= img_sleep_finish,
+	.thread_note	= NT_IMG_SLEEP,
+	.hold_thread	= img_sleep_hold_thread,
+	.check_thread	= img_sleep_check_thread,
+	.check		= img_check_clocks,
+	.finish_thread	= img_sleep_finish_thread,
 };

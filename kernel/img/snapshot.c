@@ -7,13 +7,16 @@
 #include <linux/img.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
+#include <linux/pid.h>
 #include <linux/ptrace.h>
 #include <linux/ratelimit.h>
+#include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 /* How long to wait when the target moved while it was looked at. */
 #define IMG_RETRY_US	20
@@ -55,8 +58,8 @@ static bool img_mm_is_shared(struct img_dump *d, struct mm_struct *mm)
 	struct task_struct *p, *t;
 	bool shared = false;
 
-	/* The target and we. */
-	if (atomic_read(&mm->mm_users) <= 2)
+	/* The target's threads and we. */
+	if (atomic_read(&mm->mm_users) <= get_nr_threads(d->task) + 1)
 		return false;
 	rcu_read_lock();
 	for_each_process(p) {
@@ -71,58 +74,126 @@ static bool img_mm_is_shared(struct img_dump *d, struct mm_struct *mm)
 	return shared;
 }
 
-/* Does the target have other threads that are there to stay? */
-static bool img_has_threads(struct task_struct *task)
+/**
+ * struct img_company - what the threads of a target are, besides its program's
+ * @traced: one has a tracer
+ * @worker: one belongs to the kernel, as those of io_uring do
+ */
+struct img_company {
+	bool	traced;
+	bool	worker;
+};
+
+static struct img_company img_company_of(struct img_dump *d)
 {
+	struct img_company c = {};
 	struct task_struct *t;
-	bool others = false;
 
 	rcu_read_lock();
-	for_each_thread(task, t) {
-		if (t != task && !(READ_ONCE(t->flags) & PF_EXITING))
-			others = true;
+	for_each_thread(d->task, t) {
+		c.traced |= !!READ_ONCE(t->ptrace);
+		c.worker |= !!(READ_ONCE(t->flags) & (PF_USER_WORKER | PF_IO_WORKER));
 	}
 	rcu_read_unlock();
-	return others;
+	return c;
 }
 
 /* What no part knows about: who else is involved with the target. */
 static int img_dump_vet(struct img_dump *d, struct mm_struct *mm)
 {
-	if (d->task->signal->core_state || (d->task->flags & PF_EXITING))
+	struct img_company c = img_company_of(d);
+
+	if (d->task->signal->core_state || (d->task->signal->flags & SIGNAL_GROUP_EXIT) ||
+	    !thread_group_leader(d->task))
 		return -ESRCH;
-	if (!thread_group_leader(d->task) || img_has_threads(d->task))
-		return img_dump_refuse(d, -EUSERS, "it has %d threads",
-				       get_nr_threads(d->task));
+	if (READ_ONCE(d->task->flags) & PF_EXITING)
+		return img_dump_refuse(d, -EUSERS, "its first thread has ended");
+	if (c.worker)
+		return img_dump_refuse(d, -EOPNOTSUPP, "threads of the kernel's, as of io_uring");
 	if (img_mm_is_shared(d, mm))
 		return img_dump_refuse(d, -EUSERS,
 				       "another process shares its memory");
-	if (d->task->ptrace)
-		return img_dump_refuse(d, -EBUSY, "it is being traced");
-	/* Others are on their way out: that takes a moment. */
-	return get_nr_threads(d->task) == 1 ? 0 : -EAGAIN;
+	return c.traced ? img_dump_refuse(d, -EBUSY, "it is being traced") : 0;
+}
+
+/* Is a stop on its way that no handler can prevent, or has it come? */
+static bool img_dump_stops(struct img_dump *d)
+{
+	bool stops = sigismember(&d->task->signal->shared_pending.signal, SIGSTOP);
+	struct task_struct *t;
+
+	rcu_read_lock();
+	for_each_thread(d->task, t) {
+		if ((READ_ONCE(t->__state) & __TASK_STOPPED) ||
+		    (READ_ONCE(t->jobctl) & JOBCTL_STOP_PENDING) ||
+		    sigismember(&t->pending.signal, SIGSTOP))
+			stops = true;
+	}
+	rcu_read_unlock();
+	return stops;
+}
+
+/* @hold is NULL for the thread that dumps its own process. */
+static int img_capture_thread(struct img_dump *d, struct task_struct *t, struct img_hold *hold)
+{
+	int err;
+
+	d->thread = t;
+	d->asleep = hold && img_hold_asleep(hold);
+	d->stopped = READ_ONCE(t->__state) & __TASK_STOPPED;
+	/* A target that is killed now would take its registers with it. */
+	if (!try_get_task_stack(t))
+		return -ESRCH;
+	err = img_parts_hold_thread(d);
+	put_task_stack(t);
+	d->thread = NULL;
+	d->nr_threads++;
+	return err;
+}
+
+/* The leader of the group is the first. */
+static int img_capture_threads(struct img_dump *d, struct xarray *holds)
+{
+	struct img_hold *hold;
+	unsigned long i;
+	int err;
+
+	err = img_capture_thread(d, d->task, xa_load(holds, task_pid_nr(d->task)));
+	if (!err && d->task != current && same_thread_group(d->task, current))
+		err = img_capture_thread(d, current, NULL);
+	if (err)
+		return err;
+	xa_for_each(holds, i, hold) {
+		struct task_struct *t = img_hold_task(hold);
+
+		if (t == d->task || (READ_ONCE(t->flags) & PF_EXITING))
+			continue;
+		err = img_capture_thread(d, t, hold);
+		if (err)
+			return err;
+		cond_resched();
+	}
+	return 0;
 }
 
 /*
- * Everything in here is one instant of the target if @hold says so before and
- * after; if not, -EAGAIN.  A process that dumps itself has no @hold.
+ * Everything in here is one instant of the target if @holds say so before and
+ * after; if not, -EAGAIN.
  */
-static int img_capture_instant(struct img_dump *d, struct img_hold *hold)
+static int img_capture_instant(struct img_dump *d, struct xarray *holds)
 {
 	struct mm_struct *snapshot;
 	int err;
 
-	if (hold && !img_hold_still(hold))
+	if (!img_hold_all_still(d, holds))
 		return -EAGAIN;
-	d->asleep = hold && img_hold_asleep(hold);
-	d->stopped = READ_ONCE(d->task->__state) & __TASK_STOPPED;
-	/* A target that is killed now would take its registers with it. */
-	if (!try_get_task_stack(d->task))
-		return -ESRCH;
 	err = img_dump_vet(d, d->mm);
+	if (err)
+		return err;
+	d->stops = img_dump_stops(d);
+	err = img_capture_threads(d, holds);
 	if (!err)
 		err = img_parts_hold(d);
-	put_task_stack(d->task);
 	if (err)
 		return err;
 	snapshot = mm_snapshot(d->mm);
@@ -130,7 +201,7 @@ static int img_capture_instant(struct img_dump *d, struct img_hold *hold)
 		return PTR_ERR(snapshot);
 	/* While the target cannot ask for a seal. */
 	img_store_unshare(snapshot);
-	if (hold && !img_hold_still(hold)) {
+	if (!img_hold_all_still(d, holds)) {
 		mmput(snapshot);
 		return -EAGAIN;
 	}
@@ -178,7 +249,7 @@ static void img_unlock_mm(struct task_struct *task, struct mm_struct *mm)
  * The lock is taken only when the target is at rest, since an exec of the
  * target waits for it.
  */
-static int img_capture(struct img_dump *d, struct img_hold *hold)
+static int img_capture(struct img_dump *d, struct xarray *holds)
 {
 	struct mm_struct *mm = img_lock_mm(d->task);
 	int err;
@@ -186,7 +257,7 @@ static int img_capture(struct img_dump *d, struct img_hold *hold)
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
 	d->mm = mm;
-	err = img_capture_instant(d, hold);
+	err = img_capture_instant(d, holds);
 	if (err)
 		d->mm = NULL;
 	img_unlock_mm(d->task, mm);
@@ -210,24 +281,23 @@ static int img_may_dump(struct img_dump *d)
 	return err;
 }
 
-static int img_hold_and_capture(struct img_dump *d)
+/* Give back what an attempt took. */
+static void img_capture_again(struct img_dump *d)
 {
-	struct img_hold *hold = NULL;
+	img_parts_drop(d);
+	d->notes.len = 0;
+	d->nr_threads = 0;
+}
+
+static int img_capture_held(struct img_dump *d, struct xarray *holds)
+{
 	unsigned int tries = 0;
 	int err;
 
-	err = img_may_dump(d);
-	if (err && err != -EAGAIN)
-		return err;
-	if (d->task != current) {
-		hold = img_hold_start(d->task);
-		if (IS_ERR(hold))
-			return PTR_ERR(hold);
-	}
 	for (;;) {
-		err = hold ? img_hold_wait(hold) : 0;
+		err = img_hold_all(d, holds);
 		if (!err) {
-			err = img_capture(d, hold);
+			err = img_capture(d, holds);
 			if (err == -EAGAIN && ++tries == IMG_TRIES)
 				err = img_dump_refuse(d, -EBUSY, "it does not come to rest");
 		} else if (err == -EAGAIN) {
@@ -235,21 +305,41 @@ static int img_hold_and_capture(struct img_dump *d)
 			err = img_may_dump(d) ?: -EAGAIN;
 		}
 		if (err != -EAGAIN)
-			break;
-		img_parts_drop(d);
-		d->notes.len = 0;
+			return err;
+		img_capture_again(d);
 		err = img_try_later();
 		if (err)
-			break;
+			return err;
 	}
-	if (hold)
-		img_hold_release(hold);
+}
+
+static int img_hold_and_capture(struct img_dump *d)
+{
+	struct xarray holds;
+	int err;
+
+	err = img_may_dump(d);
+	if (err)
+		return err;
+	xa_init(&holds);
+	err = img_capture_held(d, &holds);
+	img_hold_release_all(&holds);
 	return err;
+}
+
+/* The leader of its thread group, with a reference. */
+static struct task_struct *img_leader_of(struct task_struct *task)
+{
+	struct pid *tgid = get_task_pid(task, PIDTYPE_TGID);
+	struct task_struct *leader = get_pid_task(tgid, PIDTYPE_TGID);
+
+	put_pid(tgid);
+	return leader;
 }
 
 /**
  * img_dump_open() - make an image of a process
- * @task: leader of its thread group, may be current
+ * @task: one of its threads, may be current
  *
  * The target is stopped for about as long as a fork(2) of it takes, and goes
  * on while the image is laid out and read.
@@ -261,11 +351,17 @@ static int img_hold_and_capture(struct img_dump *d)
 struct img_dump *img_dump_open(struct task_struct *task)
 {
 	struct img_dump *d = kzalloc(sizeof(*d), GFP_KERNEL_ACCOUNT);
+	struct task_struct *leader;
 	int err;
 
 	if (!d)
 		return ERR_PTR(-ENOMEM);
-	d->task = task;
+	leader = img_leader_of(task);
+	if (!leader) {
+		kfree(d);
+		return ERR_PTR(-ESRCH);
+	}
+	d->task = leader;
 	xa_init(&d->file_index);
 	xa_init(&d->object_index);
 	err = img_hold_and_capture(d);
@@ -274,6 +370,7 @@ struct img_dump *img_dump_open(struct task_struct *task)
 	if (!err)
 		err = img_image_layout(d);
 	d->task = NULL;
+	put_task_struct(leader);
 	if (err) {
 		img_dump_close(d);
 		return ERR_PTR(err);

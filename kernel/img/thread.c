@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Process images: what a thread registered with the kernel, and what the
- * kernel was asked to treat it as.
+ * kernel was asked to treat it as; and the threads themselves.
+ *
+ * Resumed threads are made by the leader of their group on its way to user mode.
+ * Each restores what is its own, and none goes further before all are ready.
  */
+#include <linux/bsearch.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/img.h>
 #include <linux/io_uring.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
 #include <linux/personality.h>
 #include <linux/rseq.h>
-#include <linux/sched/jobctl.h>
+#include <linux/ptrace.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sort.h>
+#include <linux/task_work.h>
 #include <linux/uaccess.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
@@ -28,13 +37,9 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	if (t->io_uring)
 		return "io_uring";
 #endif
-#ifdef CONFIG_FUTEX
-	if (!list_empty(&t->pi_state_list))
-		return "a held priority-inheritance futex";
-#ifdef CONFIG_COMPAT
+#if defined(CONFIG_FUTEX) && defined(CONFIG_COMPAT)
 	if (t->compat_robust_list)
 		return "a robust list of 32-bit system calls";
-#endif
 #endif
 #ifdef CONFIG_USER_EVENTS
 	if (t->user_event_mm)
@@ -43,13 +48,50 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	return NULL;
 }
 
+static bool img_same_creds(const struct cred *a, const struct cred *b)
+{
+	return a == b ||
+	       (uid_eq(a->uid, b->uid) && uid_eq(a->euid, b->euid) &&
+		uid_eq(a->suid, b->suid) && uid_eq(a->fsuid, b->fsuid) &&
+		gid_eq(a->gid, b->gid) && gid_eq(a->egid, b->egid) &&
+		gid_eq(a->sgid, b->sgid) && gid_eq(a->fsgid, b->fsgid) &&
+		a->cap_inheritable.val == b->cap_inheritable.val &&
+		a->cap_permitted.val == b->cap_permitted.val &&
+		a->cap_effective.val == b->cap_effective.val &&
+		a->cap_bset.val == b->cap_bset.val &&
+		a->cap_ambient.val == b->cap_ambient.val &&
+		a->user_ns == b->user_ns);
+}
+
+/*
+ * What the launcher gives is the same for all threads: a thread that has
+ * something else than the leader would lose it, or gain by it.
+ */
+static const char *img_thread_apart(struct task_struct *t, struct task_struct *leader)
+{
+	bool creds;
+
+	if (t == leader)
+		return NULL;
+	if (READ_ONCE(t->files) != READ_ONCE(leader->files))
+		return "threads with open files of their own";
+	if (READ_ONCE(t->fs) != READ_ONCE(leader->fs))
+		return "threads with a current directory of their own";
+	if (READ_ONCE(t->nsproxy) != READ_ONCE(leader->nsproxy))
+		return "threads in other namespaces";
+	rcu_read_lock();
+	creds = img_same_creds(__task_cred(t), __task_cred(leader));
+	rcu_read_unlock();
+	return creds ? NULL : "threads with other credentials";
+}
+
 /*
  * The mask that the thread has when its system call is over.  rt_sigsuspend()
  * and rt_sigtimedwait() lend it another one while they sleep.
  */
 static sigset_t img_thread_mask(struct img_dump *d)
 {
-	struct task_struct *t = d->task;
+	struct task_struct *t = d->thread;
 
 	if (test_tsk_restore_sigmask(t))
 		return t->saved_sigmask;
@@ -70,29 +112,21 @@ static void img_hold_rseq(struct img_thread *th, struct task_struct *t)
 #endif
 }
 
-/* Is a stop on its way that no handler can prevent? */
-static bool img_thread_stops(struct task_struct *t)
-{
-	return (t->jobctl & JOBCTL_STOP_PENDING) ||
-	       sigismember(&t->pending.signal, SIGSTOP) ||
-	       sigismember(&t->signal->shared_pending.signal, SIGSTOP);
-}
-
 static u64 img_thread_flags(struct img_dump *d)
 {
 	u64 flags = 0;
 
-	if (d->stopped || img_thread_stops(d->task))
+	if (d->stops)
 		flags |= IMG_THREAD_STOPPED;
-	if (task_no_new_privs(d->task))
+	if (task_no_new_privs(d->thread))
 		flags |= IMG_THREAD_NO_NEW_PRIVS;
 	return flags;
 }
 
-static int img_thread_hold(struct img_dump *d)
+static int img_thread_hold_thread(struct img_dump *d)
 {
-	struct task_struct *t = d->task;
-	const char *obstacle = img_thread_obstacle(t);
+	struct task_struct *t = d->thread;
+	const char *obstacle = img_thread_obstacle(t) ?: img_thread_apart(t, d->task);
 	struct img_thread th = { .size = cpu_to_le32(sizeof(th)) };
 	sigset_t mask = img_thread_mask(d);
 	void *desc;
@@ -166,12 +200,12 @@ static int img_check_rseq(struct img_load *l, const struct img_thread *th)
 	return img_load_refuse(l, -EBADMSG, "rseq area of %u bytes at %llx", len, rseq);
 }
 
-static int img_thread_check(struct img_load *l)
+static int img_thread_check_thread(struct img_load *l, struct img_load_thread *t)
 {
 	struct img_thread th;
 	int err;
 
-	err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
+	err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
 	if (err)
 		return err;
 	if (le64_to_cpu(th.flags) & ~IMG_THREAD_FLAGS)
@@ -193,6 +227,143 @@ static int img_thread_check(struct img_load *l)
 	return err ?: img_prctl_check(l, &th);
 }
 
+/* The launcher wants the IDs of the image: must it have them, and are they free? */
+static int img_check_ids(struct img_load *l)
+{
+	struct pid_namespace *ns = task_active_pid_ns(current);
+	bool used = false;
+	unsigned int i;
+
+	if (!task_keep_ids(current))
+		return 0;
+	if (l->threads[0].tid != task_tgid_vnr(current))
+		return img_load_refuse(l, -EEXIST, "the process has ID %d, must be %d",
+				       task_tgid_vnr(current), l->threads[0].tid);
+	if (l->nr_threads > 1 && !checkpoint_restore_ns_capable(ns->user_ns))
+		return img_load_refuse(l, -EPERM, "threads with IDs of their own");
+	for (i = 1; !used && i < l->nr_threads; i++) {
+		rcu_read_lock();
+		used = find_pid_ns(l->threads[i].tid, ns);
+		rcu_read_unlock();
+		cond_resched();
+		if (used)
+			return img_load_refuse(l, -EEXIST, "thread ID %d is in use",
+					       l->threads[i].tid);
+	}
+	return 0;
+}
+
+static int img_thread_check(struct img_load *l)
+{
+	unsigned int more = l->nr_threads - 1;
+	int err = img_check_ids(l);
+
+	if (err || !more)
+		return err;
+	if (task_active_pid_ns(current) != current->nsproxy->pid_ns_for_children)
+		return img_load_refuse(l, -EINVAL,
+				       "no threads after unshare --pid: use --fork, too");
+	if (!fork_has_room(more))
+		return img_load_refuse(l, -EAGAIN, "%u more threads are over the limit", more);
+	return 0;
+}
+
+static int img_cmp_tid(const void *a, const void *b)
+{
+	const struct img_load_thread *x = *(struct img_load_thread **)a;
+	const struct img_load_thread *y = *(struct img_load_thread **)b;
+
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
+static int img_sort_threads(struct img_load *l)
+{
+	unsigned int i;
+
+	l->by_tid = kvmalloc_array(l->nr_threads, sizeof(*l->by_tid), GFP_KERNEL_ACCOUNT);
+	if (!l->by_tid)
+		return -ENOMEM;
+	for (i = 0; i < l->nr_threads; i++)
+		l->by_tid[i] = &l->threads[i];
+	sort(l->by_tid, l->nr_threads, sizeof(*l->by_tid), img_cmp_tid, NULL);
+	for (i = 1; i < l->nr_threads; i++) {
+		if (l->by_tid[i]->tid == l->by_tid[i - 1]->tid)
+			return img_load_refuse(l, -EBADMSG, "two threads with ID %d",
+					       l->by_tid[i]->tid);
+	}
+	return 0;
+}
+
+static bool img_note_is_thread(const struct img_note *note)
+{
+	return note->type == NT_IMG_THREAD && !strcmp(note->name, IMG_NOTE_NAME);
+}
+
+static unsigned int img_count_threads(struct img_load *l)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < l->nr_notes; i++)
+		n += img_note_is_thread(&l->notes[i]);
+	return n;
+}
+
+/**
+ * img_threads_parse() - find the threads of an image
+ * @l: the image; its notes are parsed
+ *
+ * Context: on exec, before the point of no return; may sleep.
+ * Return: 0, -EBADMSG or -ENOMEM, having logged the reason.
+ */
+int img_threads_parse(struct img_load *l)
+{
+	unsigned int i, nr = img_count_threads(l);
+	struct img_load_thread *t = NULL;
+	struct img_thread th;
+	int err;
+
+	if (!nr || nr != le32_to_cpu(l->hdr.nr_threads))
+		return img_load_refuse(l, -EBADMSG, "%u threads, must be %u", nr,
+				       le32_to_cpu(l->hdr.nr_threads));
+	l->threads = kvcalloc(nr, sizeof(*l->threads), GFP_KERNEL_ACCOUNT);
+	if (!l->threads)
+		return -ENOMEM;
+	for (i = 0; i < l->nr_notes; i++) {
+		if (img_note_is_thread(&l->notes[i])) {
+			t = &l->threads[l->nr_threads++];
+			t->l = l;
+			t->notes = &l->notes[i];
+		}
+		if (t)
+			t->nr_notes++;
+	}
+	for (i = 0; i < nr; i++) {
+		t = &l->threads[i];
+		err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
+		if (err)
+			return err;
+		t->tid = le32_to_cpu(th.tid);
+		if (t->tid <= 0)
+			return img_load_refuse(l, -EBADMSG, "thread ID %d", t->tid);
+	}
+	return img_sort_threads(l);
+}
+
+/**
+ * img_thread_by_tid() - find a thread by its ID in the image
+ * @l: the image
+ * @tid: the ID
+ *
+ * Return: the thread or NULL.
+ */
+struct img_load_thread *img_thread_by_tid(struct img_load *l, pid_t tid)
+{
+	struct img_load_thread key = { .tid = tid }, *k = &key, **found;
+
+	found = bsearch(&k, l->by_tid, l->nr_threads, sizeof(k), img_cmp_tid);
+	return found ? *found : NULL;
+}
+
 /*
  * READ_IMPLIES_EXEC would change the mappings that are about to be restored;
  * it is set with the rest of the thread.
@@ -201,13 +372,90 @@ static void img_thread_commit(struct img_load *l)
 {
 	struct img_thread th;
 
-	if (img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL))
+	if (img_thread_note_struct(&l->threads[0], NT_IMG_THREAD, &th, sizeof(th)))
 		return;
 	img_arch_personality();
 	set_personality(le32_to_cpu(th.personality) & ~READ_IMPLIES_EXEC & ~l->per_clear);
 	if (le64_to_cpu(th.flags) & IMG_THREAD_NO_NEW_PRIVS)
 		task_set_no_new_privs(current);
 	__set_task_comm(current, th.comm, true);
+}
+
+/* What a debugger of the launcher wants to know of. */
+static bool img_clone_traced(void)
+{
+	return ptrace_event_enabled(current, PTRACE_EVENT_CLONE);
+}
+
+static int img_thread_make(struct img_load_thread *t)
+{
+	struct kernel_clone_args args = {
+		.flags		= CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+				  CLONE_THREAD | CLONE_SYSVSEM,
+		.pending_ok	= 1,
+	};
+	struct task_struct *p;
+	pid_t tid = t->tid;
+	int err;
+
+	if (task_keep_ids(current)) {
+		args.set_tid = &tid;
+		args.set_tid_size = 1;
+	}
+	p = copy_process(NULL, img_clone_traced() ? PTRACE_EVENT_CLONE : 0, NUMA_NO_NODE, &args);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	t->task = get_task_struct(p);
+	init_task_work(&t->work, img_resume_thread);
+	err = task_work_add(p, &t->work, TWA_RESUME);
+	return err ?: img_regs_set(t);
+}
+
+/* The other threads, none of them running.  They must be woken in any case. */
+static int img_thread_finish(struct img_load *l)
+{
+	unsigned int i;
+	int err = 0;
+
+	l->threads[0].task = get_task_struct(current);
+	for (i = 1; !err && i < l->nr_threads; i++) {
+		err = img_thread_make(&l->threads[i]);
+		cond_resched();
+	}
+	/* The wish was for this image. */
+	task_clear_keep_ids(current);
+	return err;
+}
+
+/**
+ * img_threads_wake() - let the threads begin that the leader has made
+ * @l: the image
+ *
+ * Context: in the leader; may sleep, for as long as a tracer likes.
+ */
+void img_threads_wake(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 1; i < l->nr_threads && l->threads[i].task; i++) {
+		struct pid *pid = get_task_pid(l->threads[i].task, PIDTYPE_PID);
+
+		wake_up_new_task(l->threads[i].task);
+		if (img_clone_traced())
+			ptrace_event_pid(PTRACE_EVENT_CLONE, pid);
+		put_pid(pid);
+		cond_resched();
+	}
+}
+
+static void img_thread_release(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nr_threads; i++) {
+		if (l->threads[i].task)
+			put_task_struct(l->threads[i].task);
+	}
 }
 
 static void img_finish_rseq(const struct img_thread *th)
@@ -235,6 +483,14 @@ static void img_finish_altstack(const struct img_thread *th)
 	current->sas_ss_flags = le32_to_cpu(th->altstack_flags);
 }
 
+static bool img_replace_tid(int __user *ptr, const struct img_thread *th)
+{
+	int tid;
+
+	return ptr && !get_user(tid, ptr) && tid == le32_to_cpu(th->tid) &&
+	       !put_user(task_pid_vnr(current), ptr);
+}
+
 /*
  * As after fork(2), the new TID goes where the thread library keeps the old
  * one.  What cannot be read or written is the program's own affair, as there.
@@ -242,22 +498,22 @@ static void img_finish_altstack(const struct img_thread *th)
 static void img_finish_tid(const struct img_thread *th)
 {
 	int __user *ptr = (int __user *)(unsigned long)le64_to_cpu(th->clear_child_tid);
-	int tid;
 
 	current->clear_child_tid = ptr;
-	if (ptr && !get_user(tid, ptr) && tid == le32_to_cpu(th->tid))
-		put_user(task_pid_vnr(current), ptr);
+	if (!img_replace_tid(ptr, th))
+		img_replace_tid(img_arch_tid_word(), th);
 }
 
-static int img_thread_finish(struct img_load *l)
+static int img_thread_finish_thread(struct img_load *l, struct img_load_thread *t)
 {
 	struct img_thread th;
-	sigset_t mask;
+	u64 flags;
 	int err;
 
-	err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
+	err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
 	if (err)
 		return err;
+	flags = le64_to_cpu(th.flags);
 	img_finish_altstack(&th);
 #ifdef CONFIG_FUTEX
 	current->robust_list = (void __user *)(unsigned long)le64_to_cpu(th.robust_list);
@@ -267,22 +523,44 @@ static int img_thread_finish(struct img_load *l)
 	/* A process that gained privileges does not let its parent signal it. */
 	if (!l->secureexec)
 		current->pdeath_signal = le32_to_cpu(th.pdeath_signal);
-	current->personality |= le32_to_cpu(th.personality) & READ_IMPLIES_EXEC &
-				~l->per_clear;
+	current->personality = le32_to_cpu(th.personality) & ~l->per_clear;
+	if (t != l->threads) {
+		__set_task_comm(current, th.comm, false);
+		if (flags & IMG_THREAD_NO_NEW_PRIVS)
+			task_set_no_new_privs(current);
+	}
 	err = img_prctl_finish(&th);
-	if (err)
-		return err;
-	memset(&mask, 0, sizeof(mask));
+	/* Each by itself: none of them goes on after another has stopped. */
+	if (!err && (flags & IMG_THREAD_STOPPED))
+		err = send_sig(SIGSTOP, current, 1);
+	return err;
+}
+
+/**
+ * img_thread_go() - give a thread its signal mask
+ * @t: the thread, which is current
+ *
+ * Context: on the way to user mode, when all threads are ready.
+ */
+void img_thread_go(struct img_load_thread *t)
+{
+	struct img_thread th;
+	sigset_t mask = {};
+
+	if (img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th)))
+		return;
 	mask.sig[0] = le64_to_cpu(th.blocked);
 	set_current_blocked(&mask);
-	return 0;
 }
 
 const struct img_part img_part_thread = {
 	.name		= "a thread",
-	.note		= NT_IMG_THREAD,
-	.hold		= img_thread_hold,
+	.thread_note	= NT_IMG_THREAD,
+	.hold_thread	= img_thread_hold_thread,
+	.check_thread	= img_thread_check_thread,
 	.check		= img_thread_check,
 	.commit		= img_thread_commit,
 	.finish		= img_thread_finish,
+	.finish_thread	= img_thread_finish_thread,
+	.release	= img_thread_release,
 };

@@ -89,6 +89,17 @@ static int *img_timer_ids(struct task_struct *t, u32 *nr)
 	return ERR_PTR(-EAGAIN);
 }
 
+/* A thread's own clock, which it made the timer with, may be that of any thread. */
+static clockid_t img_save_clock(struct img_dump *d, const struct posix_timer_state *s)
+{
+	pid_t leader = task_pid_nr_ns(d->task, task_active_pid_ns(d->task));
+
+	if (s->clock >= 0 || !CPUCLOCK_PERTHREAD(s->clock) || CPUCLOCK_PID(s->clock) ||
+	    s->clock_tid == leader)
+		return s->clock;
+	return make_thread_cpuclock(s->clock_tid, CPUCLOCK_WHICH(s->clock));
+}
+
 static int img_timer_carry(struct img_dump *d, const struct posix_timer_state *s)
 {
 	if (s->tid < 0)
@@ -113,7 +124,7 @@ static int img_save_timer(struct img_dump *d, int id, struct img_timer *tm)
 		return err;
 	*tm = (struct img_timer) {
 		.id		= cpu_to_le32(s.id),
-		.clock		= cpu_to_le32(s.clock),
+		.clock		= cpu_to_le32(img_save_clock(d, &s)),
 		.flags		= cpu_to_le64(s.flags),
 		.expires	= cpu_to_le64(s.expires),
 		.interval	= cpu_to_le64(s.interval),
@@ -260,7 +271,18 @@ static int img_check_alarm(struct img_load *l)
 	return 0;
 }
 
-static int img_check_clock(struct img_load *l, const struct posix_timer_state *s, u32 tid)
+/* Process and threads have the IDs that the image knows them by. */
+static bool img_cpu_clock_valid(struct img_load *l, clockid_t clock)
+{
+	pid_t pid = CPUCLOCK_PID(clock);
+
+	if (clock >= 0 || CPUCLOCK_WHICH(clock) >= CPUCLOCK_MAX)
+		return false;
+	return !pid || pid == l->threads[0].tid ||
+	       (CPUCLOCK_PERTHREAD(clock) && img_thread_by_tid(l, pid));
+}
+
+static int img_check_clock(struct img_load *l, const struct posix_timer_state *s)
 {
 	switch (s->clock) {
 	case CLOCK_REALTIME:
@@ -272,13 +294,12 @@ static int img_check_clock(struct img_load *l, const struct posix_timer_state *s
 	case CLOCK_BOOTTIME_ALARM:
 		return img_check_alarm(l);
 	}
-	if (s->clock < 0 && CPUCLOCK_WHICH(s->clock) < CPUCLOCK_MAX &&
-	    (!CPUCLOCK_PID(s->clock) || CPUCLOCK_PID(s->clock) == tid))
+	if (img_cpu_clock_valid(l, s->clock))
 		return 0;
 	return img_load_refuse(l, -EBADMSG, "timer %d with clock %d", s->id, s->clock);
 }
 
-static bool img_notify_valid(const struct posix_timer_state *s, u32 tid)
+static bool img_notify_valid(struct img_load *l, const struct posix_timer_state *s)
 {
 	switch (s->notify) {
 	case SIGEV_NONE:
@@ -287,7 +308,7 @@ static bool img_notify_valid(const struct posix_timer_state *s, u32 tid)
 	case SIGEV_THREAD:
 		return !s->tid && s->signo > 0 && valid_signal(s->signo);
 	case SIGEV_SIGNAL | SIGEV_THREAD_ID:
-		return s->tid == tid && s->signo > 0 && valid_signal(s->signo);
+		return img_thread_by_tid(l, s->tid) && s->signo > 0 && valid_signal(s->signo);
 	}
 	return false;
 }
@@ -313,18 +334,18 @@ static bool img_overruns_valid(const struct posix_timer_state *s)
 	       s->sig_overrun >= 0 && (!s->sig_overrun || (s->flags & IMG_TIMER_PENDING));
 }
 
-static int img_check_timer(struct img_load *l, const struct posix_timer_state *s, u32 tid)
+static int img_check_timer(struct img_load *l, const struct posix_timer_state *s)
 {
 	if (s->flags & ~IMG_TIMER_FLAGS)
 		return img_load_refuse(l, -EOPNOTSUPP, "unknown flags of timer %d", s->id);
 	if (s->id < 0)
 		return img_load_refuse(l, -EBADMSG, "timer ID %d", s->id);
-	if (!img_notify_valid(s, tid))
+	if (!img_notify_valid(l, s))
 		return img_load_refuse(l, -EBADMSG, "timer %d: notify %d, signal %d, thread %d",
 				       s->id, s->notify, s->signo, s->tid);
 	if (!img_times_valid(s) || !img_overruns_valid(s))
 		return img_load_refuse(l, -EBADMSG, "bad time or overrun of timer %d", s->id);
-	return img_check_clock(l, s, tid);
+	return img_check_clock(l, s);
 }
 
 static int img_cmp_timer(const void *a, const void *b)
@@ -351,15 +372,11 @@ static int img_check_timers(struct img_load *l, const struct img_timers *ts,
 			    const void *timers)
 {
 	struct posix_timer_state s;
-	struct img_thread th;
 	u32 i, nr = le32_to_cpu(ts->nr);
 	int err;
 
 	if (!nr)
 		return 0;
-	err = img_note_struct(l, NT_IMG_THREAD, &th, sizeof(th), NULL);
-	if (err)
-		return err;
 	if (!img_signal_room_for(nr))
 		return img_load_refuse(l, -EAGAIN, "%u timers are over the limit", nr);
 	l->timers = kvcalloc(nr, sizeof(*l->timers), GFP_KERNEL_ACCOUNT);
@@ -368,7 +385,7 @@ static int img_check_timers(struct img_load *l, const struct img_timers *ts,
 	l->nr_timers = nr;
 	for (i = 0; i < nr; i++) {
 		img_get_timer(ts, timers, i, &s);
-		err = img_check_timer(l, &s, le32_to_cpu(th.tid));
+		err = img_check_timer(l, &s);
 		if (err)
 			return err;
 		l->timers[i].id = s.id;
@@ -439,21 +456,27 @@ static void img_timer_commit(struct img_load *l)
 		itimer_resume(which, &off);
 }
 
-/* A clock that the process knows by its own ID, or that of its thread. */
-static clockid_t img_timer_clock(clockid_t clock)
+/* The ID that a thread of the image has now. */
+static pid_t img_new_tid(struct img_load *l, pid_t tid)
+{
+	return task_pid_vnr(img_thread_by_tid(l, tid)->task);
+}
+
+/* A clock that the process knows by its own ID, or that of a thread. */
+static clockid_t img_timer_clock(struct img_load *l, clockid_t clock)
 {
 	if (clock >= 0 || !CPUCLOCK_PID(clock))
 		return clock;
-	return make_process_cpuclock(task_pid_vnr(current), clock & CLOCKFD_MASK);
+	return make_process_cpuclock(img_new_tid(l, CPUCLOCK_PID(clock)), clock & CLOCKFD_MASK);
 }
 
-static int img_make_timer(struct posix_timer_state *s)
+static int img_make_timer(struct img_load *l, struct posix_timer_state *s)
 {
 	int err;
 
 	if (s->notify & SIGEV_THREAD_ID)
-		s->tid = task_pid_vnr(current);
-	s->clock = img_timer_clock(s->clock);
+		s->tid = img_new_tid(l, s->tid);
+	s->clock = img_timer_clock(l, s->clock);
 	err = posix_timer_resume(s);
 	if (!err && !(s->flags & IMG_TIMER_ARMED))
 		err = posix_timer_resume_time(s);
@@ -464,7 +487,7 @@ static int img_make_timer(struct posix_timer_state *s)
 }
 
 /* The timers, none of them running.  The latest one is the first in the list. */
-static int img_timer_restore(struct img_load *l)
+static int img_timer_make(struct img_load *l)
 {
 	struct posix_timer_state s;
 	struct itimer_state real;
@@ -476,7 +499,7 @@ static int img_timer_restore(struct img_load *l)
 	err = img_timer_find(l, &ts, &timers);
 	for (i = l->nr_timers; !err && i--; ) {
 		img_get_timer(&ts, timers, i, &s);
-		err = img_make_timer(&s);
+		err = img_make_timer(l, &s);
 	}
 	if (err)
 		return err;
@@ -557,7 +580,7 @@ const struct img_part img_part_timer = {
 	.note		= NT_IMG_TIMERS,
 	.check		= img_timer_check,
 	.commit		= img_timer_commit,
-	.restore	= img_timer_restore,
+	.finish		= img_timer_make,
 	.release	= img_timer_release,
 };
 

@@ -13,9 +13,11 @@
 #include <linux/sched/task_stack.h>
 #include <linux/seccomp.h>
 #include <linux/security.h>
+#include <linux/uaccess.h>
 #include <crypto/sha2.h>
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
+#include <asm/fsgsbase.h>
 #include <asm/prctl.h>
 #include <asm/segment.h>
 #include <asm/syscall.h>
@@ -128,9 +130,9 @@ static const char *img_arch_obstacle(struct task_struct *task, struct mm_struct 
 	return img_desc_obstacle(task, mm);
 }
 
-static int img_arch_hold(struct img_dump *d)
+static int img_arch_hold_thread(struct img_dump *d)
 {
-	const char *obstacle = img_arch_obstacle(d->task, d->mm);
+	const char *obstacle = img_arch_obstacle(d->thread, d->mm);
 
 	return obstacle ? img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle) : 0;
 }
@@ -415,22 +417,27 @@ static int img_arch_restore(struct img_load *l)
 	return img_ldt_restore(l);
 }
 
+static int img_arch_finish(struct img_load *l)
+{
+	struct img_arch_x86 a;
+	int err = img_arch_note(l, &a);
+
+	if (!err)
+		img_pkey_finish(&a);
+	return err;
+}
+
 /*
  * The ID flag is the program's own, but ->set() leaves it as it is, as it
  * leaves other flags that programs cannot change.
  */
-static int img_arch_finish(struct img_load *l)
+static int img_arch_finish_thread(struct img_load *l, struct img_load_thread *t)
 {
-	const struct img_note *note = img_note_find(l, "CORE", NT_PRSTATUS);
+	const struct img_note *note = img_thread_note_find(t, "CORE", NT_PRSTATUS);
 	struct pt_regs *regs = current_pt_regs();
 	struct elf_prstatus prstatus;
 	struct user_regs_struct *u = (struct user_regs_struct *)&prstatus.pr_reg;
-	struct img_arch_x86 a;
-	int err = img_arch_note(l, &a);
 
-	if (err)
-		return err;
-	img_pkey_finish(&a);
 	memcpy(&prstatus, note->desc, sizeof(prstatus));
 	regs->flags = (regs->flags & ~X86_EFLAGS_ID) | (u->flags & X86_EFLAGS_ID);
 	return 0;
@@ -486,14 +493,15 @@ long img_arch_syscall(unsigned int nr)
 
 /**
  * img_arch_check_regs() - refuse registers that cannot be set
- * @l: the image
- * @regs: general registers
+ * @t: the thread
+ * @regs: its general registers
  *
  * Return: 0 or -EBADMSG, having logged the reason.
  */
-int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs)
+int img_arch_check_regs(struct img_load_thread *t, const elf_gregset_t *regs)
 {
 	const struct user_regs_struct *u = (const struct user_regs_struct *)regs;
+	struct img_load *l = t->l;
 
 	if (u->cs != __USER_CS || u->ss != __USER_DS)
 		return img_load_refuse(l, -EBADMSG, "bad segment registers");
@@ -503,7 +511,7 @@ int img_arch_check_regs(struct img_load *l, const elf_gregset_t *regs)
 		return img_load_refuse(l, -EBADMSG, "instruction pointer %lx", u->ip);
 	if (u->flags & (X86_EFLAGS_IOPL | X86_EFLAGS_VM | X86_EFLAGS_VIF | X86_EFLAGS_VIP))
 		return img_load_refuse(l, -EBADMSG, "flags %lx", u->flags);
-	return img_desc_check_regs(l, u);
+	return img_desc_check_regs(t, u);
 }
 
 /* As validate_user_xstate_header() and what follows its caller. */
@@ -578,6 +586,30 @@ int img_arch_check_regset(struct img_load *l, const struct img_note *note)
 	}
 }
 
+/* Words of the thread control block of musl, see its src/internal/pthread_impl.h. */
+#define IMG_MUSL_SELF	0
+#define IMG_MUSL_TID	48
+
+/**
+ * img_arch_tid_word() - where a thread library keeps the thread's ID
+ *
+ * The kernel is told where glibc does: it is the word that set_tid_address(2)
+ * is called with.  musl has a lock there, and the ID behind the pointer to
+ * itself that the control block of a thread begins with.
+ *
+ * Context: current has the registers of the image; may sleep.
+ * Return: a place where the ID may be, or NULL.
+ */
+int __user *img_arch_tid_word(void)
+{
+	unsigned long base = x86_fsbase_read_cpu(), self;
+
+	if (!base || get_user(self, (unsigned long __user *)(base + IMG_MUSL_SELF)) ||
+	    self != base)
+		return NULL;
+	return (int __user *)(base + IMG_MUSL_TID);
+}
+
 /**
  * img_arch_personality() - become a native program
  *
@@ -591,9 +623,10 @@ void img_arch_personality(void)
 const struct img_part img_part_arch = {
 	.name		= "the architecture",
 	.note		= NT_IMG_ARCH,
-	.hold		= img_arch_hold,
+	.hold_thread	= img_arch_hold_thread,
 	.save		= img_arch_save,
 	.check		= img_arch_check,
 	.restore	= img_arch_restore,
 	.finish		= img_arch_finish,
+	.finish_thread	= img_arch_finish_thread,
 };

@@ -25,7 +25,7 @@ unsigned int img_ldt_count(struct mm_struct *mm);
 void img_ldt_save(struct mm_struct *mm, struct user_desc *to);
 int img_ldt_check(struct img_load *l);
 int img_ldt_restore(struct img_load *l);
-int img_desc_check_regs(struct img_load *l, const struct user_regs_struct *u);
+int img_desc_check_regs(struct img_load_thread *t, const struct user_regs_struct *u);
 int img_desc_check_tls(struct img_load *l, const struct img_note *note);
 int img_desc_check_thread(struct img_load *l, const struct img_note *note);
 

@@ -263,14 +263,15 @@ int img_ldt_restore(struct img_load *l)
 
 /**
  * img_desc_check_regs() - refuse segment registers that refer to nothing
- * @l: the image
- * @u: general registers
+ * @t: the thread
+ * @u: its general registers
  *
  * Return: 0 or -EBADMSG, having logged the reason.
  */
-int img_desc_check_regs(struct img_load *l, const struct user_regs_struct *u)
+int img_desc_check_regs(struct img_load_thread *t, const struct user_regs_struct *u)
 {
-	const struct img_note *note = img_note_find(l, "LINUX", NT_386_TLS);
+	const struct img_note *note = img_thread_note_find(t, "LINUX", NT_386_TLS);
+	struct img_load *l = t->l;
 	const unsigned long sel[] = { u->ds, u->es, u->fs, u->gs };
 	const struct user_desc *tls = NULL, *ldt;
 	unsigned int i;

@@ -77,7 +77,7 @@ struct img_header {
 	__le32	crc;
 	__le32	page_size;		/* bytes */
 	__le32	machine;		/* EM_*, as e_machine */
-	__le32	nr_threads;		/* at least 1 */
+	__le32	nr_threads;		/* NT_IMG_THREAD notes, at least 1 */
 	__le64	wall_ns;		/* CLOCK_REALTIME at the dump */
 	__le64	mono_ns;		/* CLOCK_MONOTONIC, in the target's time namespace */
 	__le64	boot_ns;		/* CLOCK_BOOTTIME, likewise */
@@ -98,8 +98,10 @@ struct img_header {
 #define IMG_THREAD_DISPATCH	(1ULL << 21)	/* PR_SET_SYSCALL_USER_DISPATCH */
 
 /*
- * What one thread registered with the kernel.  Each follows the NT_PRSTATUS
- * and the other register notes of its thread.
+ * What one thread registered with the kernel.  It is the first of the notes of
+ * its thread, which are those up to the next NT_IMG_THREAD: NT_IMG_SLEEP, then
+ * NT_PRSTATUS and the other register sets.  The first thread in the file is the
+ * leader of the thread group.  No two have the same @tid.
  *
  * Thread libraries may or may not keep the TID in the word that the kernel
  * clears when the thread exits: if it holds @tid, the new TID is written there
@@ -171,12 +173,14 @@ struct img_sigaction {
 struct img_siginfo {
 	__u8	info[128];
 	__le64	flags;			/* IMG_SIGINFO_* */
+	__le32	tid;			/* of the thread that it is for, 0: the process */
+	__le32	pad;
 };
 
 /*
  * Signal state of the process.  @nr_actions struct img_sigaction (signal 1
  * first) follow at @actions_off; @nr_shared pending signals of the process,
- * then @nr_private of its only thread, follow at @pending_off, each list in
+ * then @nr_private of single threads, follow at @pending_off, each list in
  * the order of delivery.  Offsets count from the beginning of the descriptor.
  */
 struct img_signal {

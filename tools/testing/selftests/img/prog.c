@@ -45,6 +45,68 @@ static void *thread(void *arg)
 	return tls_zero ? NULL : (char *)arg + 1;
 }
 
+/*
+ * Threads that are there when the program is dumped.
+ */
+#define WORKERS	3
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static pthread_t workers[WORKERS];
+static volatile int kicked[WORKERS], ready, go;
+
+static void *worker(void *arg)
+{
+	int me = (int *)arg - (int *)kicked;
+
+	tls = 100 + me;
+	pthread_mutex_lock(&lock);
+	ready++;
+	pthread_cond_broadcast(&cond);
+	while (!go)
+		pthread_cond_wait(&cond, &lock);
+	pthread_mutex_unlock(&lock);
+	while (!kicked[me])
+		usleep(1000);
+	return tls == 100 + me ? arg : NULL;
+}
+
+static void kick(int sig)
+{
+	kicked[tls - 100] = 1;
+}
+
+static void start_workers(void)
+{
+	int i;
+
+	signal(SIGUSR2, kick);
+	for (i = 0; i < WORKERS; i++)
+		CHECK(pthread_create(&workers[i], NULL, worker, (int *)&kicked[i]) == 0);
+	pthread_mutex_lock(&lock);
+	while (ready < WORKERS)
+		pthread_cond_wait(&cond, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Each is found by its new ID: it is woken, gets its signal, and is joined. */
+static void check_workers(void)
+{
+	void *ret;
+	int i;
+
+	pthread_mutex_lock(&lock);
+	go = 1;
+	pthread_cond_broadcast(&cond);
+	pthread_mutex_unlock(&lock);
+	for (i = 0; i < WORKERS; i++)
+		CHECK(pthread_kill(workers[i], SIGUSR2) == 0);
+	for (i = 0; i < WORKERS; i++) {
+		CHECK(pthread_join(workers[i], &ret) == 0);
+		CHECK(ret == &kicked[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -62,6 +124,7 @@ int main(int argc, char **argv)
 	}
 	tls = 6;
 	signal(SIGUSR1, handler);
+	start_workers();
 	snprintf(buf, sizeof(buf), "%s", "formatted");
 	send(FD_CTL, "R", 1, MSG_NOSIGNAL);
 	n = recv(FD_CTL, buf + 32, 1, 0);
@@ -76,15 +139,11 @@ int main(int argc, char **argv)
 	}
 	CHECK(getpid() == syscall(SYS_getpid));
 	CHECK(syscall(SYS_getpid) == syscall(SYS_gettid));
-#ifdef __GLIBC__
+	/* The C library's own copy of the thread's ID is used for these. */
 	CHECK(raise(SIGUSR1) == 0);
 	CHECK(pthread_kill(pthread_self(), SIGUSR1) == 0);
-#else
-	/* musl has a copy of the thread's ID, and uses it for these two. */
-	CHECK(kill(getpid(), SIGUSR1) == 0);
-	CHECK(kill(getpid(), SIGUSR1) == 0);
-#endif
 	CHECK(handled == 2);
+	check_workers();
 	CHECK(pthread_mutex_lock(&mutex) == 0);
 	CHECK(pthread_mutex_unlock(&mutex) == 0);
 	/* Threads are made and end: the library's lists and locks are whole. */

@@ -1168,7 +1168,7 @@ static void mutate(struct img_image *im, uint64_t *seed)
 static void fuzz(struct __test_metadata *_metadata, uint64_t seed0)
 {
 	struct img_launch how = { .uid = geteuid() ? 0 : IMG_NOBODY, .prepare = limit_all };
-	uint64_t end = img_now() + 8 * IMG_NSEC_PER_SEC, seed;
+	uint64_t end = img_now() + 8 * IMG_NSEC_PER_SEC * img_slow(), seed;
 	unsigned int n, refused = 0, ran = 0;
 	struct img_image good, bad;
 	char path[300];

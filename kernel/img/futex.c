@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: futex words that have the ID of a thread.
+ *
+ * The kernel knows of two kinds: those in the robust list of the thread that
+ * owns them, and priority-inheritance futexes that somebody waits for.  Where
+ * the thread has a new ID, these get it.  A word in a file that is mapped shared
+ * belongs to others as well, among them the process that was dumped, and is left
+ * alone.
+ */
+#include <linux/bsearch.h>
+#include <linux/img.h>
+#include <linux/mman.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/futex.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
+
+#ifdef CONFIG_FUTEX
+/**
+ * struct img_words - addresses of futex words, sorted
+ * @addr: the addresses
+ * @nr: how many
+ */
+struct img_words {
+	unsigned long	*addr;
+	unsigned int	nr;
+};
+
+static int img_cmp_word(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int img_cmp_mapping(const void *key, const void *elt)
+{
+	unsigned long addr = *(const unsigned long *)key;
+	const struct img_mapping *m = elt;
+
+	return addr < m->start ? -1 : addr >= m->end;
+}
+
+/* Is it in memory that no other process has? */
+static bool img_word_is_ours(struct img_load *l, unsigned long addr)
+{
+	const struct img_mapping *m;
+
+	m = bsearch(&addr, l->vmas, l->nr_vmas, sizeof(*m), img_cmp_mapping);
+	return m && (m->kind != IMG_VMA_FILE || (m->map & MAP_TYPE) == MAP_PRIVATE);
+}
+
+/*
+ * Write the new ID of the owner, if that is a thread of the image, or @only.
+ * What cannot be read or written is the program's own affair.
+ */
+static void img_word_rewrite(struct img_load *l, unsigned long addr,
+			     const struct img_load_thread *only)
+{
+	u32 __user *word = (u32 __user *)addr;
+	const struct img_load_thread *t;
+	u32 val;
+
+	if (!IS_ALIGNED(addr, sizeof(*word)) || !img_word_is_ours(l, addr) ||
+	    get_user(val, word))
+		return;
+	t = img_thread_by_tid(l, val & FUTEX_TID_MASK);
+	if (t && (!only || only == t))
+		put_user((val & ~FUTEX_TID_MASK) | task_pid_vnr(t->task), word);
+}
+
+/* The priority-inheritance futex that a thread waits for, or 0. */
+static unsigned long img_pi_word(const struct img_load_thread *t)
+{
+	struct pt_regs *regs = task_pt_regs(t->task);
+	unsigned long args[6];
+
+	if (syscall_get_nr(t->task, regs) != __NR_futex ||
+	    !syscall_get_error(t->task, regs))
+		return 0;
+	syscall_get_arguments(t->task, regs, args);
+	switch ((int)args[1] & FUTEX_CMD_MASK) {
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2:
+		return args[0];
+	case FUTEX_WAIT_REQUEUE_PI:
+		return args[4];
+	default:
+		return 0;
+	}
+}
+
+static int img_rewrite_pi(struct img_load *l, struct img_words *w)
+{
+	unsigned int i;
+
+	w->addr = kvmalloc_array(l->nr_threads, sizeof(*w->addr), GFP_KERNEL_ACCOUNT);
+	if (!w->addr)
+		return -ENOMEM;
+	for (i = 0; i < l->nr_threads; i++) {
+		unsigned long addr = img_pi_word(&l->threads[i]);
+
+		if (addr)
+			w->addr[w->nr++] = addr;
+	}
+	sort(w->addr, w->nr, sizeof(*w->addr), img_cmp_word, NULL);
+	for (i = 0; i < w->nr; i++) {
+		if (!i || w->addr[i] != w->addr[i - 1])
+			img_word_rewrite(l, w->addr[i], NULL);
+	}
+	return 0;
+}
+
+/* An entry of a robust list; bit 0 says that it is of the other kind, too. */
+static bool img_robust_next(void __user *from, unsigned long *entry)
+{
+	if (get_user(*entry, (unsigned long __user *)from))
+		return false;
+	*entry &= ~1UL;
+	return true;
+}
+
+/* As exit_robust_list(), whose limit is for lists that have no end. */
+static int img_rewrite_robust(struct img_load *l, const struct img_load_thread *t,
+			      const struct img_words *done, unsigned long list)
+{
+	struct robust_list_head __user *head = (struct robust_list_head __user *)list;
+	unsigned int limit = ROBUST_LIST_LIMIT;
+	unsigned long entry, pending;
+	long offset;
+
+	if (!img_robust_next(&head->list.next, &entry) ||
+	    get_user(offset, &head->futex_offset) ||
+	    !img_robust_next(&head->list_op_pending, &pending))
+		return 0;
+	if (pending)
+		img_word_rewrite(l, pending + offset, t);
+	while (entry != list && limit--) {
+		unsigned long addr = entry + offset;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		if (entry != pending &&
+		    !bsearch(&addr, done->addr, done->nr, sizeof(addr), img_cmp_word))
+			img_word_rewrite(l, addr, t);
+		if (!img_robust_next((void __user *)entry, &entry))
+			break;
+	}
+	return 0;
+}
+
+/* All registers but the leader's are set, and nobody runs yet. */
+static int img_futex_finish(struct img_load *l)
+{
+	struct img_words pi = {};
+	unsigned int i;
+	int err;
+
+	err = img_rewrite_pi(l, &pi);
+	for (i = 0; !err && i < l->nr_threads; i++) {
+		const struct img_load_thread *t = &l->threads[i];
+		struct img_thread th;
+
+		err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
+		if (!err && th.robust_list)
+			err = img_rewrite_robust(l, t, &pi, le64_to_cpu(th.robust_list));
+	}
+	kvfree(pi.addr);
+	return err;
+}
+
+const struct img_part img_part_futex = {
+	.name	= "futexes",
+	.finish	= img_futex_finish,
+};
+#endif

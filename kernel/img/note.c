@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images: notes, and the buffers that they are put together in.
+ *
+ * The notes of a thread are NT_IMG_THREAD and what follows it, up to that of
+ * the next thread; those of the process may be anywhere.
+ */
+#include <linux/elf.h>
+#include <linux/img.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+/* Notes that an image may have: enough for ten thousand threads. */
+#define IMG_NOTES_MAX	131072U
+
+/**
+ * img_buf_add() - append zeroed bytes to a buffer
+ * @buf: the buffer
+ * @len: bytes
+ *
+ * Context: may sleep.
+ * Return: the new bytes, until the next call, or NULL without memory.
+ */
+void *img_buf_add(struct img_buf *buf, size_t len)
+{
+	size_t need, room;
+	void *data;
+
+	if (check_add_overflow(buf->len, len, &need) || need > IMG_HEAD_MAX)
+		return NULL;
+	if (need > buf->room) {
+		room = max3(need, 2 * buf->room, (size_t)PAGE_SIZE);
+		data = kvmalloc(room, GFP_KERNEL_ACCOUNT);
+		if (!data)
+			return NULL;
+		if (buf->len)
+			memcpy(data, buf->data, buf->len);
+		kvfree(buf->data);
+		buf->data = data;
+		buf->room = room;
+	}
+	data = buf->data + buf->len;
+	memset(data, 0, len);
+	buf->len = need;
+	return data;
+}
+
+/**
+ * img_buf_add_string() - append a string to a buffer
+ * @buf: the buffer
+ * @s: the string
+ * @off: set to its offset in the buffer; may be NULL
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int img_buf_add_string(struct img_buf *buf, const char *s, __le32 *off)
+{
+	size_t len = strlen(s) + 1;
+	void *copy;
+
+	if (off)
+		*off = cpu_to_le32(buf->len);
+	copy = img_buf_add(buf, len);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, s, len);
+	return 0;
+}
+
+/**
+ * img_buf_free() - free the bytes of a buffer
+ * @buf: the buffer, empty afterwards
+ *
+ * Context: may sleep.
+ */
+void img_buf_free(struct img_buf *buf)
+{
+	kvfree(buf->data);
+	memset(buf, 0, sizeof(*buf));
+}
+
+/**
+ * img_note_add() - append a note
+ * @d: the dump
+ * @name: the owner
+ * @type: NT_*
+ * @len: bytes of the descriptor
+ *
+ * Context: may sleep.
+ * Return: the zeroed descriptor, until the next call, or NULL without memory.
+ */
+void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len)
+{
+	size_t namesz = strlen(name) + 1;
+	size_t head = sizeof(struct elf_note) + ALIGN(namesz, 4);
+	struct elf_note *note;
+
+	if (len > IMG_HEAD_MAX)
+		return NULL;
+	note = img_buf_add(&d->notes, head + ALIGN(len, 4));
+	if (!note)
+		return NULL;
+	note->n_namesz = namesz;
+	note->n_descsz = len;
+	note->n_type = type;
+	memcpy(note + 1, name, namesz);
+	return (void *)note + head;
+}
+
+/* The next note, or NULL at the end or when it is not whole. */
+static const void *img_parse_note(const void *p, const void *end, struct img_note *n)
+{
+	const struct elf_note *note = p;
+	size_t left = end - p, name_len, desc_len;
+
+	if (left < sizeof(*note) || !note->n_namesz)
+		return NULL;
+	left -= sizeof(*note);
+	name_len = ALIGN((size_t)note->n_namesz, 4);
+	desc_len = ALIGN((size_t)note->n_descsz, 4);
+	if (name_len > left || desc_len > left - name_len)
+		return NULL;
+	n->name = (const char *)(note + 1);
+	if (n->name[note->n_namesz - 1])
+		return NULL;
+	n->type = note->n_type;
+	n->len = note->n_descsz;
+	n->desc = n->name + name_len;
+	return n->desc + desc_len;
+}
+
+/**
+ * img_notes_parse() - find all notes
+ * @l: the image; its headers are read
+ * @start: the first note, in @l->head
+ *
+ * Context: on exec, before the point of no return; may sleep.
+ * Return: 0; -EBADMSG, -E2BIG or -ENOMEM, having logged the reason.
+ */
+int img_notes_parse(struct img_load *l, const void *start)
+{
+	const void *end = l->head + l->head_len;
+	const void *p;
+	struct img_note note;
+	unsigned int n = 0;
+
+	for (p = start; p && p < end && n <= IMG_NOTES_MAX; n++)
+		p = img_parse_note(p, end, &note);
+	if (!p)
+		return img_load_refuse(l, -EBADMSG, "bad note %u", n);
+	if (n > IMG_NOTES_MAX)
+		return img_load_refuse(l, -E2BIG, "more than %u notes", IMG_NOTES_MAX);
+	l->notes = kvmalloc_array(n, sizeof(note), GFP_KERNEL_ACCOUNT);
+	if (!l->notes)
+		return -ENOMEM;
+	for (p = start; p < end; l->nr_notes++)
+		p = img_parse_note(p, end, &l->notes[l->nr_notes]);
+	return 0;
+}
+
+static const struct img_note *img_find_in(const struct img_note *notes, unsigned int nr,
+					   const char *name, u32 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (notes[i].type == type && !strcmp(notes[i].name, name))
+			return &notes[i];
+	}
+	return NULL;
+}
+
+/**
+ * img_note_find() - the first note of a kind
+ * @l: the image
+ * @name: the owner
+ * @type: NT_*
+ *
+ * Return: the note or NULL.
+ */
+const struct img_note *img_note_find(struct img_load *l, const char *name, u32 type)
+{
+	unsigned int i;
+
+	if (!l->nr_own || strcmp(name, IMG_NOTE_NAME))
+		return img_find_in(l->notes, l->nr_notes, name, type);
+	for (i = 0; i < l->nr_own; i++) {
+		if (l->own[i]->type == type)
+			return l->own[i];
+	}
+	return NULL;
+}
+
+/**
+ * img_thread_note_find() - the first note of a kind that a thread has
+ * @t: the thread
+ * @name: the owner
+ * @type: NT_*
+ *
+ * Return: the note or NULL.
+ */
+const struct img_note *img_thread_note_find(const struct img_load_thread *t,
+					    const char *name, u32 type)
+{
+	return img_find_in(t->notes, t->nr_notes, name, type);
+}
+
+static int img_take_struct(struct img_load *l, const struct img_note *n, u32 type,
+			   void *to, size_t size)
+{
+	__le32 le;
+	u32 have;
+
+	if (!n || n->len < sizeof(le))
+		return img_load_refuse(l, -EBADMSG, "note %08x is missing", type);
+	memcpy(&le, n->desc, sizeof(le));
+	have = le32_to_cpu(le);
+	if (have < sizeof(le) || have > n->len)
+		return img_load_refuse(l, -EBADMSG, "note %08x has a bad size", type);
+	memset(to, 0, size);
+	memcpy(to, n->desc, min_t(size_t, have, size));
+	return 0;
+}
+
+/**
+ * img_note_struct() - take the struct that a note of ours begins with
+ * @l: the image
+ * @type: NT_IMG_*
+ * @to: the struct, which begins with its __le32 size
+ * @size: bytes of @to
+ * @note: set to the note; may be NULL
+ *
+ * A struct that is shorter than ours was written by an older kernel, its
+ * missing members are zero; of a longer one we take what we know.
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
+		    const struct img_note **note)
+{
+	const struct img_note *n = img_note_find(l, IMG_NOTE_NAME, type);
+
+	if (note)
+		*note = n;
+	return img_take_struct(l, n, type, to, size);
+}
+
+/**
+ * img_thread_note_struct() - the same for a note that each thread has
+ * @t: the thread
+ * @type: NT_IMG_*
+ * @to: the struct, which begins with its __le32 size
+ * @size: bytes of @to
+ *
+ * Return: 0 or -EBADMSG, having logged the reason.
+ */
+int img_thread_note_struct(const struct img_load_thread *t, u32 type, void *to, size_t size)
+{
+	return img_take_struct(t->l, img_thread_note_find(t, IMG_NOTE_NAME, type), type, to,
+			       size);
+}
+
+/**
+ * img_note_array() - find an array in a note
+ * @note: the note
+ * @off: offset of the array from the beginning of the descriptor
+ * @nr: elements
+ * @elem: bytes of one element in the image
+ * @min_elem: bytes of one element that the caller needs
+ *
+ * Return: the first element, or NULL when the array is not inside the note.
+ */
+const void *img_note_array(const struct img_note *note, u32 off, u32 nr, u32 elem,
+			   u32 min_elem)
+{
+	if (elem < min_elem || off > note->len ||
+	    (u64)nr * elem > note->len - off)
+		return NULL;
+	return note->desc + off;
+}
+
+/**
+ * img_note_string() - find a string in a note
+ * @note: the note
+ * @off: offset from the beginning of the descriptor
+ *
+ * Return: the string, or NULL when it does not end inside the note.
+ */
+const char *img_note_string(const struct img_note *note, u32 off)
+{
+	const char *s = note->desc + off;
+
+	if (off >= note->len || strnlen(s, note->len - off) == note->len - off)
+		return NULL;
+	return s;
+}
