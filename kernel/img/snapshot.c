@@ -103,11 +103,9 @@ static int img_dump_vet(struct img_dump *d, struct mm_struct *mm)
 {
 	struct img_company c = img_company_of(d);
 
-	if (d->task->signal->core_state || (d->task->signal->flags & SIGNAL_GROUP_EXIT) ||
-	    !thread_group_leader(d->task))
+	if (d->task->signal->core_state || !thread_group_leader(d->task) ||
+	    (READ_ONCE(d->task->flags) & PF_EXITING))
 		return -ESRCH;
-	if (READ_ONCE(d->task->flags) & PF_EXITING)
-		return img_dump_refuse(d, -EUSERS, "its first thread has ended");
 	if (c.worker)
 		return img_dump_refuse(d, -EOPNOTSUPP, "threads of the kernel's, as of io_uring");
 	if (img_mm_is_shared(d, mm))
@@ -265,6 +263,22 @@ static int img_capture(struct img_dump *d, struct xarray *holds)
 }
 
 /*
+ * The memory of a process goes with its first thread, as far as one can tell
+ * from outside.
+ */
+static int img_dump_leaderless(struct img_dump *d)
+{
+	struct signal_struct *sig = d->task->signal;
+
+	if (!(READ_ONCE(d->task->flags) & PF_EXITING) || (sig->flags & SIGNAL_GROUP_EXIT) ||
+	    get_nr_threads(d->task) < 2)
+		return -ESRCH;
+	if (!ptrace_may_access(d->task, PTRACE_MODE_ATTACH_FSCREDS))
+		return -EACCES;
+	return img_dump_refuse(d, -EUSERS, "its first thread has ended");
+}
+
+/*
  * Nobody's thread is touched before we know that we may, nor waited for when
  * it waits for something itself that is a reason to refuse (a debugger, a
  * vfork child).
@@ -274,6 +288,8 @@ static int img_may_dump(struct img_dump *d)
 	struct mm_struct *mm = img_lock_mm(d->task);
 	int err;
 
+	if (mm == ERR_PTR(-ESRCH))
+		return img_dump_leaderless(d);
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
 	err = img_dump_vet(d, mm);

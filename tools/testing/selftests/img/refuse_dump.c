@@ -5,7 +5,10 @@
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/mempolicy.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -220,21 +223,77 @@ TARGET(io_permission)
 	img_freeze();
 }
 
-static void *sleeping_thread(void *arg)
+/*
+ * Threads that have something of their own which an image has once, or not at
+ * all.
+ */
+static volatile int apart;
+
+static void *thread_apart(void *fn)
 {
+	((void (*)(void))fn)();
+	apart = 1;
 	for (;;)
 		pause();
 	return NULL;
 }
 
-TARGET(two_threads)
+static void with_thread(void (*fn)(void))
 {
 	pthread_t t;
 
-	CHECK_EQ(0, pthread_create(&t, NULL, sleeping_thread, NULL));
+	CHECK_EQ(0, pthread_create(&t, NULL, thread_apart, fn));
+	while (!apart)
+		usleep(1000);
 	img_freeze();
 	CHECK_EQ(0, pthread_kill(t, 0));
 }
+
+static void own_files(void)
+{
+	MUST(unshare(CLONE_FILES));
+}
+
+static void own_directory(void)
+{
+	MUST(unshare(CLONE_FS));
+}
+
+static void own_namespace(void)
+{
+	if (unshare(CLONE_NEWUTS))
+		img_target_skip("no namespaces");
+}
+
+static void own_user(void)
+{
+	if (geteuid())
+		img_target_skip("needs root");
+	MUST(syscall(SYS_setresuid, -1, IMG_NOBODY, -1));
+}
+
+static void own_filter(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { .len = 1, .filter = &allow };
+
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		img_target_skip("no seccomp filters");
+}
+
+static void own_policy(void)
+{
+	if (syscall(SYS_set_mempolicy, MPOL_LOCAL, NULL, 0))
+		img_target_skip("no memory policies");
+}
+
+TARGET(thread_with_own_files) { with_thread(own_files); }
+TARGET(thread_with_own_directory) { with_thread(own_directory); }
+TARGET(thread_in_own_namespace) { with_thread(own_namespace); }
+TARGET(thread_of_another_user) { with_thread(own_user); }
+TARGET(thread_with_own_filter) { with_thread(own_filter); }
+TARGET(thread_with_own_policy) { with_thread(own_policy); }
 
 /* Another process with the same memory. */
 static int sleeping_child(void *arg)
@@ -294,7 +353,12 @@ STATE(posix_timer_of_parent, EOPNOTSUPP);
 STATE(posix_timer_of_dead_thread, EOPNOTSUPP);
 STATE(io_privilege, EOPNOTSUPP);
 STATE(io_permission, EOPNOTSUPP);
-STATE(two_threads, EUSERS);
+STATE(thread_with_own_files, EOPNOTSUPP);
+STATE(thread_with_own_directory, EOPNOTSUPP);
+STATE(thread_in_own_namespace, EOPNOTSUPP);
+STATE(thread_of_another_user, EOPNOTSUPP);
+STATE(thread_with_own_filter, EOPNOTSUPP);
+STATE(thread_with_own_policy, EOPNOTSUPP);
 STATE(shares_memory, EUSERS);
 
 /* The log takes ten lines in five seconds: what is missing is asked for again. */
@@ -429,6 +493,45 @@ TEST(gone)
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	EXPECT_EQ(-1, openat(dir, "dump", O_RDONLY));
 	EXPECT_TRUE(errno == ESRCH || errno == ENOENT);
+}
+
+/* The first thread has ended, which the others do not mind. */
+static void *outlives(void *arg)
+{
+	char c = 'R';
+
+	while (img_state(getpid()) != 'Z')
+		usleep(1000);
+	MUST(write(*(int *)arg, &c, 1));
+	for (;;)
+		pause();
+	return NULL;
+}
+
+TEST(first_thread_has_ended)
+{
+	int fds[2], log = img_log_open();
+	pthread_t t;
+	pid_t pid;
+	char c;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	ASSERT_EQ(0, pipe(fds));
+	pid = fork();
+	if (!pid) {
+		pthread_create(&t, NULL, outlives, &fds[1]);
+		pthread_exit(NULL);
+	}
+	ASSERT_EQ(1, read(fds[0], &c, 1));
+	EXPECT_EQ(-EUSERS, img_open_dump(pid));
+	if (log >= 0)
+		EXPECT_TRUE(img_log_has(log, "cannot dump", "its first thread has ended"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+	close(log);
 }
 
 TEST(kernel_thread)

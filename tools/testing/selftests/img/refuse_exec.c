@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/procfs.h>
@@ -40,6 +41,36 @@ static int make_image(const char *path)
 	ret = img_recv(&p, 'R', NULL, 0);
 	if (!ret)
 		ret = img_wait_syscall(p.pid, SYS_pause);
+	if (!ret)
+		ret = img_dump_to(p.pid, path);
+	img_kill(&p);
+	return ret;
+}
+
+/* One with three threads. */
+static void *sleeps_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+TARGET(three_threads)
+{
+	pthread_t t[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(0, pthread_create(&t[i], NULL, sleeps_for_ever, NULL));
+	img_freeze();
+}
+
+static int make_threads(const char *path)
+{
+	struct img_proc p;
+	int ret;
+
+	ret = img_spawn(&p, "three_threads", 's', NULL, NULL);
 	if (!ret)
 		ret = img_dump_to(p.pid, path);
 	img_kill(&p);
@@ -507,7 +538,7 @@ CASE(unknown_vma_flags, set_vma0_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_arch_flags, set_arch_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(unknown_note_type, unknown_note, 0x494d47f0, EOPNOTSUPP);
 CASE(unknown_note_type_to_skip, unknown_note_to_skip, 0x494d47f1, 0);
-CASE(two_threads, set_nr_threads, 2, EOPNOTSUPP);
+CASE(two_threads_announced, set_nr_threads, 2, EBADMSG);
 CASE(header_area_too_large, large_head, 1UL << 30, E2BIG, .grow = (1UL << 30) + 65536);
 CASE(unknown_sleep_flags, set_sleep_flags, 1ULL << 63, EOPNOTSUPP);
 CASE(monotonic_clock_behind, set_mono_ns, 1ULL << 60, ERANGE);
@@ -1114,9 +1145,10 @@ TEST(hostile_values)
 static int limit_all(void *data)
 {
 	struct rlimit as = { 256UL << 20, 256UL << 20 }, cpu = { 2, 2 }, none = {};
+	struct rlimit nproc = { (long)data, (long)data };
 
 	return setrlimit(RLIMIT_AS, &as) || setrlimit(RLIMIT_CPU, &cpu) ||
-	       setrlimit(RLIMIT_NPROC, &none) || setrlimit(RLIMIT_FSIZE, &none) ||
+	       setrlimit(RLIMIT_NPROC, &nproc) || setrlimit(RLIMIT_FSIZE, &none) ||
 	       setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
 }
 
@@ -1165,9 +1197,12 @@ static void mutate(struct img_image *im, uint64_t *seed)
 	}
 }
 
-static void fuzz(struct __test_metadata *_metadata, uint64_t seed0)
+static void fuzz(struct __test_metadata *_metadata, uint64_t seed0,
+		 int (*make)(const char *path), long procs)
 {
-	struct img_launch how = { .uid = geteuid() ? 0 : IMG_NOBODY, .prepare = limit_all };
+	struct img_launch how = {
+		.uid = geteuid() ? 0 : IMG_NOBODY, .prepare = limit_all, .data = (void *)procs,
+	};
 	uint64_t end = img_now() + 8 * IMG_NSEC_PER_SEC * img_slow(), seed;
 	unsigned int n, refused = 0, ran = 0;
 	struct img_image good, bad;
@@ -1178,7 +1213,7 @@ static void fuzz(struct __test_metadata *_metadata, uint64_t seed0)
 	if (img_nodump())
 		SKIP(return, "needs a dump");
 	snprintf(path, sizeof(path), "%s", img_path("fuzz"));
-	ASSERT_EQ(0, make_image(path));
+	ASSERT_EQ(0, make(path));
 	ASSERT_EQ(0, img_load(&good, path));
 	for (n = 0; n < 4000 && img_now() < end; n++) {
 		seed = seed0 + n;
@@ -1215,12 +1250,126 @@ static void fuzz(struct __test_metadata *_metadata, uint64_t seed0)
 
 TEST(fuzz_one)
 {
-	fuzz(_metadata, 1000000);
+	fuzz(_metadata, 1000000, make_image, 0);
 }
 
 TEST(fuzz_two)
 {
-	fuzz(_metadata, 2000000);
+	fuzz(_metadata, 2000000, make_image, 0);
+}
+
+TEST(fuzz_threads)
+{
+	fuzz(_metadata, 3000000, make_threads, 8);
+}
+
+/* What is wrong with one of several threads. */
+SET(tid2, ((struct img_thread *)img_note(im, "IMG", NT_IMG_THREAD, 1, NULL))->tid)
+SET(thread2_flags, ((struct img_thread *)img_note(im, "IMG", NT_IMG_THREAD, 1, NULL))->flags)
+SET(thread3_pad, ((struct img_thread *)img_note(im, "IMG", NT_IMG_THREAD, 2, NULL))->pad[0])
+SET(thread2_rseq, ((struct img_thread *)img_note(im, "IMG", NT_IMG_THREAD, 1, NULL))->rseq)
+SET(sleep3_flags, ((struct img_sleep *)img_note(im, "IMG", NT_IMG_SLEEP, 2, NULL))->flags)
+
+static struct user_regs_struct *regs_of(struct img_image *im, unsigned int nr)
+{
+	struct elf_prstatus *st = img_note(im, "CORE", NT_PRSTATUS, nr, NULL);
+
+	return (void *)&st->pr_reg;
+}
+
+SET(ip2, regs_of(im, 1)->rip)
+SET(cs3, regs_of(im, 2)->cs)
+
+static int same_tid(struct img_image *im, uint64_t arg)
+{
+	return set_tid2(im, THREAD->tid);
+}
+
+/* Make a note something else: the head of a note is right before its name. */
+static int lose_note(struct img_image *im, const char *owner, uint32_t type, unsigned int nr)
+{
+	uint8_t *desc = img_note(im, owner, type, nr, NULL);
+	Elf64_Nhdr *nh = (void *)(desc - ((strlen(owner) + 4) & ~3UL) - sizeof(*nh));
+
+	nh->n_type = 0x7ffffff1;
+	return 0;
+}
+
+static int lose_regs2(struct img_image *im, uint64_t arg)
+{
+	return lose_note(im, "CORE", NT_PRSTATUS, 1);
+}
+
+static int lose_sleep2(struct img_image *im, uint64_t arg)
+{
+	return lose_note(im, "IMG", NT_IMG_SLEEP, 1);
+}
+
+/* The second thread's notes become more of the first one's. */
+static int lose_thread2(struct img_image *im, uint64_t arg)
+{
+	img_head(im)->nr_threads = 2;
+	return lose_note(im, "IMG", NT_IMG_THREAD, 1);
+}
+
+static int lose_thread1(struct img_image *im, uint64_t arg)
+{
+	img_head(im)->nr_threads = 2;
+	return lose_note(im, "IMG", NT_IMG_THREAD, 0);
+}
+
+static const struct {
+	const char *name;
+	patch_fn patch;
+	uint64_t arg;
+	int error;
+} bad_threads[] = {
+	{ "as it was", set_thread3_pad, 0, 0 },
+	{ "two threads announced", set_nr_threads, 2, EBADMSG },
+	{ "four threads announced", set_nr_threads, 4, EBADMSG },
+	{ "2^32-1 threads announced", set_nr_threads, 0xffffffff, EBADMSG },
+	{ "no ID", set_tid2, 0, EBADMSG },
+	{ "a negative ID", set_tid2, 0x80000000, EBADMSG },
+	{ "the same ID twice", same_tid, 0, EBADMSG },
+	{ "unknown flags", set_thread2_flags, 1ULL << 63, EOPNOTSUPP },
+	{ "padding", set_thread3_pad, 1, EBADMSG },
+	{ "rseq area of the kernel", set_thread2_rseq, KERNEL_ADDRESS, EBADMSG },
+	{ "unknown flags of a sleep", set_sleep3_flags, 1ULL << 63, EOPNOTSUPP },
+	{ "instructions of the kernel", set_ip2, KERNEL_ADDRESS, EBADMSG },
+	{ "a code segment of the kernel", set_cs3, 0x10, EBADMSG },
+	{ "no registers", lose_regs2, 0, EBADMSG },
+	{ "no sleep note", lose_sleep2, 0, EBADMSG },
+	{ "two threads in one", lose_thread2, 0, EBADMSG },
+	{ "notes of no thread", lose_thread1, 0, EBADMSG },
+};
+
+TEST(threads)
+{
+	struct img_image good, bad;
+	unsigned int i;
+	char path[300];
+	pid_t pid;
+	int ret;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	snprintf(path, sizeof(path), "%s", img_path("threads"));
+	ASSERT_EQ(0, make_threads(path));
+	ASSERT_EQ(0, img_load(&good, path));
+	for (i = 0; i < ARRAY_SIZE(bad_threads); i++) {
+		ASSERT_EQ(0, img_copy(&bad, &good));
+		bad_threads[i].patch(&bad, bad_threads[i].arg);
+		img_fix_crc(&bad);
+		ASSERT_EQ(0, img_save(&bad, path));
+		img_free(&bad);
+		ret = img_try_exec(path, NULL, &pid);
+		if (!ret)
+			run_and_end(pid, 1);
+		EXPECT_EQ(-bad_threads[i].error, ret)
+			TH_LOG("%s: %s", bad_threads[i].name, strerror(-ret));
+	}
+	img_free(&good);
+	unlink(path);
 }
 
 /*
