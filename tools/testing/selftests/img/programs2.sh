@@ -6,8 +6,8 @@
 # left alone.
 #
 # A program gets its input in regular files and writes its result at the end,
-# so that nothing is done twice between a dump and the kill.  Each of them says
-# that it is at work by a file, where it can.
+# so that nothing is done twice between a dump and the kill.  Where a dump takes
+# long, there has to be more work for it to be in the middle of.
 
 # Functions are called by check().
 # shellcheck disable=SC2317
@@ -199,7 +199,7 @@ perl_work='
 use strict;
 my (%count, @stack, $text);
 my $n = 1;
-for my $i (1 .. 40000) {
+for my $i (1 .. $ARGV[0]) {
 	$n = ($n * 16807) % 2147483647;
 	$count{$n % 1009}{sprintf "%03x", $i % 777}++;
 	push @stack, [$i, $n];
@@ -212,7 +212,7 @@ print join(" ", @runs[0 .. 9]), "\n", $sub->($sub, 19), "\n";
 my @keys = sort { $a <=> $b } keys %count;
 print join(",", map { "$_:" . scalar keys %{$count{$_}} } @keys[0 .. 50]), "\n";
 '
-work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work"
+work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work" $((40000 * slow))
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 bash_work='
@@ -255,9 +255,9 @@ awk_work='BEGIN {
 	print total, sum, line
 }'
 work "gawk: arrays, expressions, strings" gawk 4 /dev/null \
-	gawk -v rounds=30000 "$awk_work"
+	gawk -v rounds=$((30000 * slow)) "$awk_work"
 work "busybox awk: the same" busybox 4 /dev/null \
-	busybox awk -v rounds=15000 "$awk_work"
+	busybox awk -v rounds=$((15000 * slow)) "$awk_work"
 
 # It reads its statements as it goes, in more than one read().
 {
@@ -282,7 +282,9 @@ work "busybox awk: the same" busybox 4 /dev/null \
 work "sqlite3: a database in memory" sqlite3 4 "$scratch/work.sql" \
 	sqlite3 -batch -init /dev/null :memory:
 
-printf 'scale=500\n4*a(1)\nquit\n' >"$scratch/work.bc"
+digits=500
+[ "$slow" -eq 1 ] || digits=900
+printf 'scale=%d\n4*a(1)\nquit\n' $digits >"$scratch/work.bc"
 work "bc: pi" bc 3 "$scratch/work.bc" bc -lq
 
 # The factorial, and the sum of its digits.
