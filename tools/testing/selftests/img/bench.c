@@ -10,21 +10,28 @@
  * emulated or busy machine a processor stands still at times: a dump that finds
  * its target off the processor in the millisecond before is done again.
  *
+ * Then the same for a target with many threads, which are at rest or wake up all
+ * the time.  Each of them may add something to the stop.
+ *
  * usage: bench [-n RUNS] [-l LIMIT] [-r] [-t] [MEGABYTES...]
  *	-r: also without high-resolution timers, where each wait for the target
  *	    lasts for a whole tick (default: exit status 75)
  *	-t: with transparent huge pages (default: without); no limit then
  *
  * Each line "BENCH stop-vs-fork SIZE ratio=X limit=Y ok|MISS" is a verdict; the
- * exit status is 1 if one was missed.
+ * exit status is 1 if one was missed.  "BENCH stop-64-threads ..." has the ratio
+ * to LIMIT times a fork() and PER_THREAD_NS for each thread.
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +45,10 @@
 #define MAX_GAPS	40
 #define GAP_NS		20000
 #define MAX_NOISE	200000
+
+/* What a thread may add to the stop, in an emulated guest. */
+#define PER_THREAD_NS	1000000ULL
+#define THREADS		64
 
 static uint64_t now_raw(void)
 {
@@ -119,7 +130,38 @@ static void touch(volatile char *p, size_t len)
 		p[i]++;
 }
 
-/* ARG is "MEGABYTES:t", with the t for huge pages. */
+static void *rests(void *arg)
+{
+	static int word;
+
+	pin(1);
+	for (;;)
+		syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+static void *ticks(void *arg)
+{
+	pin(1);
+	for (;;)
+		usleep(5000);
+	return NULL;
+}
+
+static void make_threads(unsigned long nr)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 * 1024);
+	while (nr-- > 1) {
+		if (pthread_create(&t, &attr, nr % 3 ? rests : ticks, NULL))
+			_exit(1);
+	}
+}
+
+/* ARG is "MEGABYTES:THREADS:t", with the t for huge pages. */
 TARGET(loop)
 {
 	size_t len = strtoul(arg, NULL, 10) * MB;
@@ -128,6 +170,7 @@ TARGET(loop)
 	pid_t pid;
 	char *p;
 
+	make_threads(strtoul(strchr(arg, ':') + 1, NULL, 10));
 	pin(0);
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
@@ -241,41 +284,82 @@ static void one_dump(struct img_proc *p, uint64_t *stop, uint64_t *took, uint64_
 	*noise = longest(text, from - 1000000, from);
 }
 
-static bool measure(unsigned long mb, int runs, double limit, bool thp)
-{
+/**
+ * struct figures - what was measured, sorted
+ * @stop: ns
+ * @forks: ns
+ * @took: ns for the open()
+ * @noise: ns of the longest gap right before it
+ * @again: how many were done again
+ */
+struct figures {
 	uint64_t stop[MAX_RUNS], forks[MAX_RUNS], took[MAX_RUNS], noise[MAX_RUNS];
-	struct img_proc p;
-	char arg[32];
-	double ratio;
-	int i, again;
+	int again;
+};
 
-	snprintf(arg, sizeof(arg), "%lu:%s", mb, thp ? "t" : "");
+static void measure(struct figures *f, unsigned long mb, int threads, int runs, bool thp)
+{
+	struct img_proc p;
+	char arg[64];
+	int i;
+
+	snprintf(arg, sizeof(arg), "%lu:%d:%s", mb, threads, thp ? "t" : "");
 	must(img_start(&p, "loop", 's', arg, NULL), "target");
 	must(img_recv(&p, 'R', NULL, 0), "target");
 	/* Once of each that does not count. */
 	one_fork(&p);
-	one_dump(&p, &stop[0], &took[0], &noise[0]);
-	for (i = 0, again = 0; i < runs; i++) {
-		forks[i] = one_fork(&p);
-		one_dump(&p, &stop[i], &took[i], &noise[i]);
-		if (noise[i] > MAX_NOISE && again < 5 * runs) {
-			again++;
+	one_dump(&p, &f->stop[0], &f->took[0], &f->noise[0]);
+	for (i = 0, f->again = 0; i < runs; i++) {
+		f->forks[i] = one_fork(&p);
+		one_dump(&p, &f->stop[i], &f->took[i], &f->noise[i]);
+		if (f->noise[i] > MAX_NOISE && f->again < 5 * runs) {
+			f->again++;
 			i--;
 		}
 	}
 	img_forget(&p);
-	ratio = (double)median(stop, runs) / median(forks, runs);
+}
+
+static void show(struct figures *f, unsigned long mb, int runs)
+{
+	double ratio = (double)median(f->stop, runs) / median(f->forks, runs);
+
 	printf("%8lu MB %10.3f %10.3f %10.3f %10.3f %8.2f\n", mb,
-	       median(forks, runs) / 1e6, median(stop, runs) / 1e6,
-	       median(took, runs) / 1e6, median(noise, runs) / 1e6, ratio);
+	       median(f->forks, runs) / 1e6, median(f->stop, runs) / 1e6,
+	       median(f->took, runs) / 1e6, median(f->noise, runs) / 1e6, ratio);
 	printf("%11s %10.3f %10.3f %10.3f %10.3f %8.2f %d repeated\n", "least",
-	       forks[0] / 1e6, stop[0] / 1e6, took[0] / 1e6, noise[0] / 1e6,
-	       (double)stop[0] / forks[0], again);
-	if (!thp)
-		printf("BENCH stop-vs-fork %luMB ratio=%.2f limit=%.2f %s\n", mb, ratio, limit,
-		       ratio <= limit ? "ok" : "MISS");
+	       f->forks[0] / 1e6, f->stop[0] / 1e6, f->took[0] / 1e6, f->noise[0] / 1e6,
+	       (double)f->stop[0] / f->forks[0], f->again);
+}
+
+static bool verdict(const char *name, unsigned long mb, double ratio, double limit)
+{
+	printf("BENCH %s %luMB ratio=%.2f limit=%.2f %s\n", name, mb, ratio, limit,
+	       ratio <= limit ? "ok" : "MISS");
 	fflush(stdout);
-	return thp || ratio <= limit;
+	return ratio <= limit;
+}
+
+static bool bench(unsigned long mb, int runs, double limit, bool thp)
+{
+	struct figures f;
+
+	measure(&f, mb, 1, runs, thp);
+	show(&f, mb, runs);
+	return thp || verdict("stop-vs-fork", mb,
+			      (double)median(f.stop, runs) / median(f.forks, runs), limit);
+}
+
+static bool bench_threads(unsigned long mb, int runs, double limit)
+{
+	struct figures f;
+	double allowed;
+
+	printf("the same with %d threads\n", THREADS);
+	measure(&f, mb, THREADS, runs, false);
+	show(&f, mb, runs);
+	allowed = limit * median(f.forks, runs) + PER_THREAD_NS * THREADS;
+	return verdict("stop-64-threads", mb, median(f.stop, runs) / allowed, 1.0);
 }
 
 static bool high_resolution(void)
@@ -321,9 +405,11 @@ int main(int argc, char **argv)
 	       "ratio");
 	if (optind == argc) {
 		for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			ok &= measure(sizes[i], runs, limit, thp);
+			ok &= bench(sizes[i], runs, limit, thp);
+		if (!thp)
+			ok &= bench_threads(256, runs, limit);
 	}
 	for (; optind < argc; optind++)
-		ok &= measure(strtoul(argv[optind], NULL, 0), runs, limit, thp);
+		ok &= bench(strtoul(argv[optind], NULL, 0), runs, limit, thp);
 	return ok ? 0 : 1;
 }
