@@ -10,6 +10,7 @@
  */
 #include <linux/bsearch.h>
 #include <linux/img.h>
+#include <linux/minmax.h>
 #include <linux/mman.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -21,15 +22,40 @@
 #include <asm/unistd.h>
 
 #ifdef CONFIG_FUTEX
+/* Words beyond which we do not look for more: lists may have no end. */
+#define IMG_WORDS_MAX	65536U
+
 /**
- * struct img_words - addresses of futex words, sorted
+ * struct img_words - addresses of futex words
  * @addr: the addresses
  * @nr: how many
+ * @room: how many @addr has room for
  */
 struct img_words {
 	unsigned long	*addr;
 	unsigned int	nr;
+	unsigned int	room;
 };
+
+static int img_word_add(struct img_words *w, unsigned long addr)
+{
+	unsigned int room = clamp(2 * w->room, 64U, IMG_WORDS_MAX);
+	unsigned long *more;
+
+	if (w->nr == IMG_WORDS_MAX)
+		return 0;
+	if (w->nr == w->room) {
+		more = kvmalloc_array(room, sizeof(*more), GFP_KERNEL_ACCOUNT);
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, w->addr, w->nr * sizeof(*more));
+		kvfree(w->addr);
+		w->addr = more;
+		w->room = room;
+	}
+	w->addr[w->nr++] = addr;
+	return 0;
+}
 
 static int img_cmp_word(const void *a, const void *b)
 {
@@ -55,23 +81,26 @@ static bool img_word_is_ours(struct img_load *l, unsigned long addr)
 	return m && (m->kind != IMG_VMA_FILE || (m->map & MAP_TYPE) == MAP_PRIVATE);
 }
 
-/*
- * Write the new ID of the owner, if that is a thread of the image, or @only.
- * What cannot be read or written is the program's own affair.
- */
-static void img_word_rewrite(struct img_load *l, unsigned long addr,
-			     const struct img_load_thread *only)
+static bool img_word_read(struct img_load *l, unsigned long addr, u32 *val)
 {
-	u32 __user *word = (u32 __user *)addr;
+	return IS_ALIGNED(addr, sizeof(*val)) && img_word_is_ours(l, addr) &&
+	       !get_user(*val, (u32 __user *)addr);
+}
+
+/*
+ * Write the new ID of the owner, if that is a thread of the image.  What cannot
+ * be read or written is the program's own affair.
+ */
+static void img_word_rewrite(struct img_load *l, unsigned long addr)
+{
 	const struct img_load_thread *t;
 	u32 val;
 
-	if (!IS_ALIGNED(addr, sizeof(*word)) || !img_word_is_ours(l, addr) ||
-	    get_user(val, word))
+	if (!img_word_read(l, addr, &val))
 		return;
 	t = img_thread_by_tid(l, val & FUTEX_TID_MASK);
-	if (t && (!only || only == t))
-		put_user((val & ~FUTEX_TID_MASK) | task_pid_vnr(t->task), word);
+	if (t)
+		put_user((val & ~FUTEX_TID_MASK) | task_pid_vnr(t->task), (u32 __user *)addr);
 }
 
 /* The priority-inheritance futex that a thread waits for, or 0. */
@@ -95,27 +124,6 @@ static unsigned long img_pi_word(const struct img_load_thread *t)
 	}
 }
 
-static int img_rewrite_pi(struct img_load *l, struct img_words *w)
-{
-	unsigned int i;
-
-	w->addr = kvmalloc_array(l->nr_threads, sizeof(*w->addr), GFP_KERNEL_ACCOUNT);
-	if (!w->addr)
-		return -ENOMEM;
-	for (i = 0; i < l->nr_threads; i++) {
-		unsigned long addr = img_pi_word(&l->threads[i]);
-
-		if (addr)
-			w->addr[w->nr++] = addr;
-	}
-	sort(w->addr, w->nr, sizeof(*w->addr), img_cmp_word, NULL);
-	for (i = 0; i < w->nr; i++) {
-		if (!i || w->addr[i] != w->addr[i - 1])
-			img_word_rewrite(l, w->addr[i], NULL);
-	}
-	return 0;
-}
-
 /* An entry of a robust list; bit 0 says that it is of the other kind, too. */
 static bool img_robust_next(void __user *from, unsigned long *entry)
 {
@@ -125,53 +133,80 @@ static bool img_robust_next(void __user *from, unsigned long *entry)
 	return true;
 }
 
+/* One that has the old ID of the thread that the list belongs to. */
+static int img_word_robust(struct img_words *w, const struct img_load_thread *t,
+			   unsigned long addr)
+{
+	u32 val;
+
+	if (!img_word_read(t->l, addr, &val) || (val & FUTEX_TID_MASK) != t->tid)
+		return 0;
+	return img_word_add(w, addr);
+}
+
 /* As exit_robust_list(), whose limit is for lists that have no end. */
-static int img_rewrite_robust(struct img_load *l, const struct img_load_thread *t,
-			      const struct img_words *done, unsigned long list)
+static int img_find_robust(struct img_words *w, const struct img_load_thread *t,
+			   unsigned long list)
 {
 	struct robust_list_head __user *head = (struct robust_list_head __user *)list;
 	unsigned int limit = ROBUST_LIST_LIMIT;
 	unsigned long entry, pending;
 	long offset;
+	int err = 0;
 
 	if (!img_robust_next(&head->list.next, &entry) ||
 	    get_user(offset, &head->futex_offset) ||
 	    !img_robust_next(&head->list_op_pending, &pending))
 		return 0;
 	if (pending)
-		img_word_rewrite(l, pending + offset, t);
-	while (entry != list && limit--) {
-		unsigned long addr = entry + offset;
-
+		err = img_word_robust(w, t, pending + offset);
+	while (!err && entry != list && limit--) {
+		err = img_word_robust(w, t, entry + offset);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		if (entry != pending &&
-		    !bsearch(&addr, done->addr, done->nr, sizeof(addr), img_cmp_word))
-			img_word_rewrite(l, addr, t);
 		if (!img_robust_next((void __user *)entry, &entry))
 			break;
 	}
-	return 0;
+	return err;
 }
 
-/* All registers but the leader's are set, and nobody runs yet. */
-static int img_futex_finish(struct img_load *l)
+static int img_find_words(struct img_load *l, struct img_words *w)
 {
-	struct img_words pi = {};
 	unsigned int i;
-	int err;
+	int err = 0;
 
-	err = img_rewrite_pi(l, &pi);
 	for (i = 0; !err && i < l->nr_threads; i++) {
 		const struct img_load_thread *t = &l->threads[i];
+		unsigned long addr = img_pi_word(t);
 		struct img_thread th;
 
 		err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
+		if (!err && addr)
+			err = img_word_add(w, addr);
 		if (!err && th.robust_list)
-			err = img_rewrite_robust(l, t, &pi, le64_to_cpu(th.robust_list));
+			err = img_find_robust(w, t, le64_to_cpu(th.robust_list));
 	}
-	kvfree(pi.addr);
+	return err;
+}
+
+/*
+ * All registers are set, and nobody runs yet.  Find all words before any of them
+ * gets a new ID, which may be the old one of another thread.
+ */
+static int img_futex_finish(struct img_load *l)
+{
+	struct img_words w = {};
+	unsigned int i;
+	int err = img_find_words(l, &w);
+
+	if (!err && w.nr)
+		sort(w.addr, w.nr, sizeof(*w.addr), img_cmp_word, NULL);
+	for (i = 0; !err && i < w.nr; i++) {
+		if (!i || w.addr[i] != w.addr[i - 1])
+			img_word_rewrite(l, w.addr[i]);
+	}
+	kvfree(w.addr);
 	return err;
 }
 

@@ -12,9 +12,11 @@
 #include <linux/img.h>
 #include <linux/io_uring.h>
 #include <linux/mm.h>
+#include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/personality.h>
 #include <linux/rseq.h>
+#include <linux/securebits.h>
 #include <linux/ptrace.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -48,6 +50,19 @@ static const char *img_thread_obstacle(struct task_struct *t)
 	return NULL;
 }
 
+static bool img_same_groups(const struct group_info *a, const struct group_info *b)
+{
+	int i;
+
+	if (a->ngroups != b->ngroups)
+		return false;
+	for (i = 0; i < a->ngroups; i++) {
+		if (!gid_eq(a->gid[i], b->gid[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool img_same_creds(const struct cred *a, const struct cred *b)
 {
 	return a == b ||
@@ -60,7 +75,8 @@ static bool img_same_creds(const struct cred *a, const struct cred *b)
 		a->cap_effective.val == b->cap_effective.val &&
 		a->cap_bset.val == b->cap_bset.val &&
 		a->cap_ambient.val == b->cap_ambient.val &&
-		a->user_ns == b->user_ns);
+		a->securebits == b->securebits && a->user_ns == b->user_ns &&
+		img_same_groups(a->group_info, b->group_info));
 }
 
 /*
@@ -227,21 +243,35 @@ static int img_thread_check_thread(struct img_load *l, struct img_load_thread *t
 	return err ?: img_prctl_check(l, &th);
 }
 
-/* The launcher wants the IDs of the image: must it have them, and are they free? */
+/* Will the process that this exec makes have the capability, too? */
+static bool img_capable_after(struct user_namespace *ns, int cap)
+{
+	const struct cred *cred = current_cred();
+	bool root = uid_eq(cred->euid, make_kuid(cred->user_ns, 0)) &&
+		    !issecure(SECURE_NOROOT) && cap_raised(cred->cap_bset, cap);
+
+	return ns_capable(ns, cap) && (root || cap_raised(cred->cap_ambient, cap));
+}
+
+/* The launcher wants the IDs of the image: may it have them, and are they free? */
 static int img_check_ids(struct img_load *l)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
-	bool used = false;
 	unsigned int i;
+	bool used;
 
 	if (!task_keep_ids(current))
 		return 0;
 	if (l->threads[0].tid != task_tgid_vnr(current))
 		return img_load_refuse(l, -EEXIST, "the process has ID %d, must be %d",
 				       task_tgid_vnr(current), l->threads[0].tid);
-	if (l->nr_threads > 1 && !checkpoint_restore_ns_capable(ns->user_ns))
+	if (l->nr_threads > 1 && !img_capable_after(ns->user_ns, CAP_CHECKPOINT_RESTORE) &&
+	    !img_capable_after(ns->user_ns, CAP_SYS_ADMIN))
 		return img_load_refuse(l, -EPERM, "threads with IDs of their own");
-	for (i = 1; !used && i < l->nr_threads; i++) {
+	for (i = 1; i < l->nr_threads; i++) {
+		if (l->threads[i].tid >= pid_max)
+			return img_load_refuse(l, -EINVAL, "thread ID %d is over pid_max",
+					       l->threads[i].tid);
 		rcu_read_lock();
 		used = find_pid_ns(l->threads[i].tid, ns);
 		rcu_read_unlock();
@@ -422,8 +452,6 @@ static int img_thread_finish(struct img_load *l)
 		err = img_thread_make(&l->threads[i]);
 		cond_resched();
 	}
-	/* The wish was for this image. */
-	task_clear_keep_ids(current);
 	return err;
 }
 
@@ -514,6 +542,8 @@ static int img_thread_finish_thread(struct img_load *l, struct img_load_thread *
 	if (err)
 		return err;
 	flags = le64_to_cpu(th.flags);
+	/* The wish was for this image, not for one that it executes. */
+	task_clear_keep_ids(current);
 	img_finish_altstack(&th);
 #ifdef CONFIG_FUTEX
 	current->robust_list = (void __user *)(unsigned long)le64_to_cpu(th.robust_list);

@@ -348,7 +348,7 @@ struct img_vmas {
 
 /*
  * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
- * @start to @end, or, if both are 0, of the first thread.
+ * @start to @end, or, if both are 0, of the threads.
  */
 struct img_policy {
 	__le64	start;			/* address of the first byte */

@@ -4,11 +4,14 @@
  */
 #include "img_util.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
 #include <linux/loop.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -561,6 +564,66 @@ static int img_launch_child(const char *path, const struct img_launch *how, int 
 }
 
 /* Run a program; returns after its execve(), with that one's error if it failed. */
+/*
+ * The first process of a PID namespace: it is there until the test lets go of
+ * what it launched.
+ */
+static void img_be_init(int event)
+{
+	struct pollfd pfd;
+
+	dup2(event, 0);
+	syscall(SYS_close_range, 1, ~0U, 0);
+	pfd = (struct pollfd){ .fd = 0 };
+	while (poll(&pfd, 1, -1) < 0 || !(pfd.revents & POLLHUP))
+		;
+	_exit(0);
+}
+
+/*
+ * Go on as a process with that ID in a new PID namespace, still a child of the
+ * test, which is told what it is called there.
+ */
+static int img_enter_pidns(pid_t pid, int event, int report)
+{
+	pid_t tid = pid;
+	struct clone_args args = {
+		.flags = CLONE_PARENT, .set_tid = (unsigned long)&tid, .set_tid_size = 1,
+	};
+	long ret;
+
+	if (unshare(CLONE_NEWPID))
+		return -errno;
+	ret = fork();
+	if (ret < 0)
+		return -errno;
+	if (!ret)
+		img_be_init(event);
+	ret = syscall(SYS_clone3, &args, sizeof(args));
+	if (ret < 0)
+		return -errno;
+	if (!ret)
+		return img_write_str("/proc/self/keep_ids", "1");
+	if (write(report, &(int){ ret }, sizeof(int)) < 0)
+		_exit(126);
+	_exit(0);
+}
+
+/* 0, or a negative errno, or the ID of another process that it is now. */
+static int img_read_report(struct img_proc *p, int report)
+{
+	pid_t first = p->pid;
+	int ret;
+
+	while (read(report, &ret, sizeof(ret)) == sizeof(ret)) {
+		if (ret <= 0)
+			return ret;
+		p->pid = ret;
+		waitpid(first, NULL, 0);
+	}
+	return 0;
+}
+
 int img_launch(struct img_proc *p, const char *path, const struct img_launch *how)
 {
 	int ctl[2], event[2], report[2];
@@ -577,7 +640,11 @@ int img_launch(struct img_proc *p, const char *path, const struct img_launch *ho
 		return -errno;
 	if (!p->pid) {
 		report[1] = fcntl(report[1], F_DUPFD_CLOEXEC, 128);
-		ret = img_launch_child(path, how, ctl[1], event[0], parent);
+		if (how && how->pid)
+			ret = img_enter_pidns(how->pid, event[0], report[1]);
+		if (!ret)
+			ret = img_launch_child(path, how, ctl[1], event[0],
+					       how && how->pid ? 0 : parent);
 		if (write(report[1], &ret, sizeof(ret)) < 0)
 			_exit(126);
 		_exit(127);
@@ -585,8 +652,7 @@ int img_launch(struct img_proc *p, const char *path, const struct img_launch *ho
 	close(ctl[1]);
 	close(event[0]);
 	close(report[1]);
-	if (read(report[0], &ret, sizeof(ret)) <= 0)
-		ret = 0;
+	ret = img_read_report(p, report[0]);
 	close(report[0]);
 	p->sock = ctl[0];
 	p->event = event[1];
@@ -599,6 +665,35 @@ int img_launch(struct img_proc *p, const char *path, const struct img_launch *ho
 		p->event = -1;
 	}
 	return ret;
+}
+
+/* What the threads of a process are doing, the first few. */
+static void img_diag_threads(pid_t pid)
+{
+	char path[300], *call, *where, *status;
+	struct dirent *e;
+	DIR *d;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && n++ < 12 && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/syscall", pid, e->d_name);
+		call = img_read_file(path, NULL);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/wchan", pid, e->d_name);
+		where = img_read_file(path, NULL);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", pid, e->d_name);
+		status = img_read_file(path, NULL);
+		img_diag("thread %.40s, in %s, system call %s", status ?: "?", where ?: "?",
+			 call ?: "?");
+		free(call);
+		free(where);
+		free(status);
+	}
+	if (d)
+		closedir(d);
 }
 
 /* Wait for a message of this type; 0, or -ESRCH when the target is gone. */
@@ -616,6 +711,8 @@ int img_recv(struct img_proc *p, char type, char *text, size_t size)
 			if (img_now() < end)
 				continue;
 			img_diag("process %d says nothing", p->pid);
+			img_diag_threads(p->pid);
+
 			return -ETIMEDOUT;
 		}
 		n = recv(p->sock, buf, sizeof(buf) - 1, 0);

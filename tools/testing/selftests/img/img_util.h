@@ -151,6 +151,7 @@ size_t img_nonzero(const void *p, size_t len);
  */
 struct img_launch {
 	uid_t uid;			/* run as this user and group; 0: as we are */
+	pid_t pid;			/* with this ID, in a new PID namespace; 0: any */
 	int (*prepare)(void *data);	/* in the child before execve(): 0 or -errno */
 	void *data;
 	char *const *argv;		/* default: the path alone */

@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -182,9 +183,9 @@ static void *own_thread(void *arg)
 }
 
 /* Which of them spin: enough to keep all processors busy, not to take hours. */
-static bool own_spins(int nr)
+static bool own_spins(int nr, int of)
 {
-	return nr < 32 && nr % 2;
+	return of <= 1000 && nr < 32 && nr % 2;
 }
 
 TARGET(each_its_own)
@@ -196,7 +197,7 @@ TARGET(each_its_own)
 	CHECK(owns);
 	for (i = 0; i < nr; i++) {
 		owns[i].nr = i;
-		owns[i].pattern.spin = own_spins(i);
+		owns[i].pattern.spin = own_spins(i, nr);
 		start(&owns[i].thread, own_thread, &owns[i]);
 	}
 	await(&waiting, nr);
@@ -394,7 +395,7 @@ TARGET(storm)
 		pthread_mutexattr_settype(&attr, types[i]);
 		/* That one has its owner's ID in the word itself. */
 		if (i == 1)
-			pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+			pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
 		CHECK_EQ(0, pthread_mutex_init(&storm_lock[i], &attr));
 	}
 	pthread_barrier_init(&storm_barrier, NULL, 8);
@@ -464,7 +465,7 @@ TARGET(breeding)
 	for (n = 0; died < born && n < 20000; n++)
 		usleep(500);
 	CHECK_EQ(born, died);
-	CHECK(born > 20);
+	CHECK(born >= 3);
 	await_tasks(1);
 }
 
@@ -473,6 +474,7 @@ FIXTURE(busy) {
 
 FIXTURE_VARIANT(busy) {
 	const char *target;
+	bool ids;
 };
 
 FIXTURE_SETUP(busy)
@@ -485,20 +487,36 @@ FIXTURE_TEARDOWN(busy)
 
 FIXTURE_VARIANT_ADD(busy, condvars) { "condvars" };
 FIXTURE_VARIANT_ADD(busy, storm) { "storm" };
-FIXTURE_VARIANT_ADD(busy, breeding) { "breeding" };
+/* Who makes a thread holds a recursive mutex of the C library, for a moment. */
+FIXTURE_VARIANT_ADD(busy, breeding) { "breeding", .ids = true };
+
+/* In a namespace where the IDs are free that the locks in its memory know of. */
+static int resume_busy(struct img_proc *p, pid_t pid, bool ids)
+{
+	struct img_launch how = { .pid = ids ? pid : 0 };
+	int ret;
+
+	p->pid = 0;
+	ret = img_resume_as(p, &how);
+	return ret ?: img_settle(p);
+}
 
 /* One life after the other.  Its mappings come and go. */
 TEST_F_TIMEOUT(busy, cycles, 120)
 {
 	struct img_proc p;
+	pid_t pid;
 	int i;
 
+	if (variant->ids && geteuid())
+		SKIP(return, "needs root");
 	IMG_SPAWN(&p, variant->target, 'r', NULL, NULL);
+	pid = p.pid;
 	for (i = 0; i < 10; i++) {
 		img_msleep(20);
 		ASSERT_EQ(0, img_dump(&p));
 		img_kill(&p);
-		ASSERT_EQ(0, img_resume(&p));
+		ASSERT_EQ(0, resume_busy(&p, pid, variant->ids));
 	}
 	img_msleep(50);
 	ASSERT_EQ(0, img_finish(&p));
@@ -522,6 +540,8 @@ TEST_F_TIMEOUT(busy, live, 240)
 
 	if (img_nodump())
 		SKIP(return, "needs a dump");
+	if (variant->ids && geteuid())
+		SKIP(return, "needs root");
 	IMG_SPAWN(&p, variant->target, 'r', NULL, NULL);
 	for (i = 0; i < dumps; i++) {
 		if (i % (dumps / copies)) {
@@ -531,7 +551,7 @@ TEST_F_TIMEOUT(busy, live, 240)
 		copy = p;
 		copy.maps = NULL;
 		ASSERT_EQ(0, img_dump(&copy));
-		ASSERT_EQ(0, img_resume(&copy));
+		ASSERT_EQ(0, resume_busy(&copy, p.pid, variant->ids));
 		img_msleep(20);
 		ASSERT_EQ(0, img_finish(&copy));
 	}
@@ -973,4 +993,104 @@ IMG_TEST(exec_from_a_thread)
 		_exit(0);
 	tell(&go, 1);
 	join_all(t, 1);
+}
+
+/*
+ * Control groups
+ */
+
+#define CGROUP	"/sys/fs/cgroup/img-threads"
+
+FIXTURE(cgroup) {
+	struct img_proc p;
+	int log;
+};
+
+FIXTURE_SETUP(cgroup)
+{
+	if (img_nodump() || geteuid())
+		SKIP(return, "needs a dump, and root");
+	img_write_str("/sys/fs/cgroup/cgroup.subtree_control", "+pids");
+	rmdir(CGROUP);
+	if (mkdir(CGROUP, 0755))
+		SKIP(return, "no control groups");
+	self->log = img_log_open();
+	IMG_SPAWN(&self->p, "each_its_own", 's', "16", NULL);
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	int i;
+
+	img_write_str(CGROUP "/cgroup.kill", "1");
+	img_forget(&self->p);
+	for (i = 0; i < 100 && rmdir(CGROUP); i++)
+		img_msleep(20);
+	close(self->log);
+}
+
+static int join_cgroup(void *data)
+{
+	return img_write_str(CGROUP "/cgroup.procs", "0");
+}
+
+static bool has_line(const char *file, const char *line)
+{
+	char *text = img_read_file(file, NULL);
+	bool found = text && strstr(text, line);
+
+	free(text);
+	return found;
+}
+
+/* A limit that nobody can see before: then all die, and nothing is left. */
+TEST_F(cgroup, no_room_for_threads)
+{
+	struct img_launch how = { .prepare = join_cgroup };
+	int status = 0, i;
+	pid_t pid;
+
+	if (img_write_str(CGROUP "/pids.max", "10"))
+		SKIP(return, "no limit of processes");
+	ASSERT_EQ(0, img_dump(&self->p));
+	ASSERT_EQ(0, img_try_exec(self->p.image, &how, &pid));
+	ASSERT_EQ(0, img_wait_status(pid, &status));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	if (self->log >= 0)
+		EXPECT_TRUE(img_log_has(self->log, self->p.image,
+					"after the point of no return"));
+	for (i = 0; i < 100 && !has_line(CGROUP "/pids.current", "0\n"); i++)
+		img_msleep(10);
+	EXPECT_TRUE(has_line(CGROUP "/pids.current", "0\n"));
+	/* With room, it is resumed. */
+	ASSERT_EQ(0, img_write_str(CGROUP "/pids.max", "16"));
+	img_kill(&self->p);
+	ASSERT_EQ(0, img_resume_as(&self->p, &how));
+	ASSERT_EQ(0, img_settle(&self->p));
+	EXPECT_TRUE(has_line(CGROUP "/pids.current", "16\n"));
+	ASSERT_EQ(0, img_finish(&self->p));
+}
+
+/* Frozen when it is dumped, and frozen and thawed when it is resumed. */
+TEST_F(cgroup, frozen)
+{
+	struct img_launch how = { .prepare = join_cgroup };
+	char text[16];
+	int i, round;
+
+	snprintf(text, sizeof(text), "%d", self->p.pid);
+	ASSERT_EQ(0, img_write_str(CGROUP "/cgroup.procs", text));
+	for (round = 0; round < 3; round++) {
+		if (img_write_str(CGROUP "/cgroup.freeze", "1"))
+			SKIP(return, "no freezer");
+		for (i = 0; i < 500 && !has_line(CGROUP "/cgroup.events", "frozen 1"); i++)
+			img_msleep(10);
+		EXPECT_TRUE(has_line(CGROUP "/cgroup.events", "frozen 1"));
+		ASSERT_EQ(0, img_dump(&self->p));
+		img_kill(&self->p);
+		ASSERT_EQ(0, img_write_str(CGROUP "/cgroup.freeze", "0"));
+		ASSERT_EQ(0, img_resume_as(&self->p, &how));
+		ASSERT_EQ(0, img_settle(&self->p));
+	}
+	ASSERT_EQ(0, img_finish(&self->p));
 }
