@@ -162,7 +162,7 @@ int img_notes_parse(struct img_load *l, const void *start)
 }
 
 static const struct img_note *img_find_in(const struct img_note *notes, unsigned int nr,
-					   const char *name, u32 type)
+					  const char *name, u32 type)
 {
 	unsigned int i;
 
