@@ -112,7 +112,10 @@ struct posix_timer_state {
  * @result: what its system call returns in the image, 0: as it is
  * @stops: the target is stopped, or is about to be
  * @nr_threads: how many threads it has
+ * @held_since: when its threads were asked to rest, in jiffies
  * @notes: the notes so far
+ * @nr_notes: how many
+ * @too_large: there are more than an image can have
  * @file_index: index in @files by struct file pointer
  * @files: array of struct file *: what the target maps or executes
  * @fds: the target's open files, private to fd.c
@@ -143,7 +146,10 @@ struct img_dump {
 	long			result;
 	bool			stops;
 	unsigned int		nr_threads;
+	unsigned long		held_since;
 	struct img_buf		notes;
+	unsigned int		nr_notes;
+	bool			too_large;
 	struct xarray		file_index;
 	struct img_buf		files;
 	struct img_buf		fds;
@@ -185,6 +191,7 @@ struct img_note {
  * @l: the image
  * @task: the thread that it becomes, with a reference; NULL until that is made
  * @tid: the ID that the image knows it by
+ * @traced: the tracer of the leader is to be told of it
  * @notes: its NT_IMG_THREAD and what follows, up to that of the next thread
  * @nr_notes: how many
  */
@@ -193,6 +200,7 @@ struct img_load_thread {
 	struct img_load		*l;
 	struct task_struct	*task;
 	pid_t			tid;
+	bool			traced;
 	const struct img_note	*notes;
 	unsigned int		nr_notes;
 };
@@ -426,6 +434,7 @@ const char *img_note_string(const struct img_note *note, u32 off);
 int img_threads_parse(struct img_load *l);
 struct img_load_thread *img_thread_by_tid(struct img_load *l, pid_t tid);
 void img_threads_wake(struct img_load *l);
+void img_threads_tell(struct img_load *l);
 void img_thread_go(struct img_load_thread *t);
 
 /* regs.c: the registers of a thread that has not run yet */

@@ -15,7 +15,6 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/futex.h>
 #include <asm/syscall.h>
@@ -26,21 +25,31 @@
 #define IMG_WORDS_MAX	65536U
 
 /**
- * struct img_words - addresses of futex words
- * @addr: the addresses
+ * struct img_word - a futex word
+ * @addr: its address
+ * @val: what is in it, with the old ID of its owner
+ */
+struct img_word {
+	unsigned long	addr;
+	u32		val;
+};
+
+/**
+ * struct img_words - futex words
+ * @word: the words
  * @nr: how many
- * @room: how many @addr has room for
+ * @room: how many @word has room for
  */
 struct img_words {
-	unsigned long	*addr;
+	struct img_word	*word;
 	unsigned int	nr;
 	unsigned int	room;
 };
 
-static int img_word_add(struct img_words *w, unsigned long addr)
+static int img_word_add(struct img_words *w, unsigned long addr, u32 val)
 {
 	unsigned int room = clamp(2 * w->room, 64U, IMG_WORDS_MAX);
-	unsigned long *more;
+	struct img_word *more;
 
 	if (w->nr == IMG_WORDS_MAX)
 		return 0;
@@ -48,20 +57,13 @@ static int img_word_add(struct img_words *w, unsigned long addr)
 		more = kvmalloc_array(room, sizeof(*more), GFP_KERNEL_ACCOUNT);
 		if (!more)
 			return -ENOMEM;
-		memcpy(more, w->addr, w->nr * sizeof(*more));
-		kvfree(w->addr);
-		w->addr = more;
+		memcpy(more, w->word, w->nr * sizeof(*more));
+		kvfree(w->word);
+		w->word = more;
 		w->room = room;
 	}
-	w->addr[w->nr++] = addr;
+	w->word[w->nr++] = (struct img_word){ .addr = addr, .val = val };
 	return 0;
-}
-
-static int img_cmp_word(const void *a, const void *b)
-{
-	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static int img_cmp_mapping(const void *key, const void *elt)
@@ -88,19 +90,18 @@ static bool img_word_read(struct img_load *l, unsigned long addr, u32 *val)
 }
 
 /*
- * Write the new ID of the owner, if that is a thread of the image.  What cannot
- * be read or written is the program's own affair.
+ * Write the new ID of the owner, if that is a thread of the image; not again if
+ * the word was found twice, or is mapped twice.  What cannot be read or written is
+ * the program's own affair.
  */
-static void img_word_rewrite(struct img_load *l, unsigned long addr)
+static void img_word_rewrite(struct img_load *l, const struct img_word *w)
 {
-	const struct img_load_thread *t;
+	const struct img_load_thread *t = img_thread_by_tid(l, w->val & FUTEX_TID_MASK);
 	u32 val;
 
-	if (!img_word_read(l, addr, &val))
-		return;
-	t = img_thread_by_tid(l, val & FUTEX_TID_MASK);
-	if (t)
-		put_user((val & ~FUTEX_TID_MASK) | task_pid_vnr(t->task), (u32 __user *)addr);
+	if (t && img_word_read(l, w->addr, &val) && val == w->val)
+		put_user((val & ~FUTEX_TID_MASK) | task_pid_vnr(t->task),
+			 (u32 __user *)w->addr);
 }
 
 /* The priority-inheritance futex that a thread waits for, or 0. */
@@ -141,7 +142,7 @@ static int img_word_robust(struct img_words *w, const struct img_load_thread *t,
 
 	if (!img_word_read(t->l, addr, &val) || (val & FUTEX_TID_MASK) != t->tid)
 		return 0;
-	return img_word_add(w, addr);
+	return img_word_add(w, addr, val);
 }
 
 /* As exit_robust_list(), whose limit is for lists that have no end. */
@@ -180,10 +181,11 @@ static int img_find_words(struct img_load *l, struct img_words *w)
 		const struct img_load_thread *t = &l->threads[i];
 		unsigned long addr = img_pi_word(t);
 		struct img_thread th;
+		u32 val;
 
 		err = img_thread_note_struct(t, NT_IMG_THREAD, &th, sizeof(th));
-		if (!err && addr)
-			err = img_word_add(w, addr);
+		if (!err && addr && img_word_read(l, addr, &val))
+			err = img_word_add(w, addr, val);
 		if (!err && th.robust_list)
 			err = img_find_robust(w, t, le64_to_cpu(th.robust_list));
 	}
@@ -200,13 +202,9 @@ static int img_futex_finish(struct img_load *l)
 	unsigned int i;
 	int err = img_find_words(l, &w);
 
-	if (!err && w.nr)
-		sort(w.addr, w.nr, sizeof(*w.addr), img_cmp_word, NULL);
-	for (i = 0; !err && i < w.nr; i++) {
-		if (!i || w.addr[i] != w.addr[i - 1])
-			img_word_rewrite(l, w.addr[i]);
-	}
-	kvfree(w.addr);
+	for (i = 0; !err && i < w.nr; i++)
+		img_word_rewrite(l, &w.word[i]);
+	kvfree(w.word);
 	return err;
 }
 

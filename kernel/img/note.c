@@ -90,7 +90,8 @@ void img_buf_free(struct img_buf *buf)
  * @len: bytes of the descriptor
  *
  * Context: may sleep.
- * Return: the zeroed descriptor, until the next call, or NULL without memory.
+ * Return: the zeroed descriptor, until the next call, or NULL without memory or
+ *	when the image is too large.
  */
 void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len)
 {
@@ -98,11 +99,15 @@ void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len)
 	size_t head = sizeof(struct elf_note) + ALIGN(namesz, 4);
 	struct elf_note *note;
 
-	if (len > IMG_HEAD_MAX)
+	if (d->nr_notes == IMG_NOTES_MAX || len > IMG_HEAD_MAX ||
+	    d->notes.len > IMG_HEAD_MAX - head - ALIGN(len, 4)) {
+		d->too_large = true;
 		return NULL;
+	}
 	note = img_buf_add(&d->notes, head + ALIGN(len, 4));
 	if (!note)
 		return NULL;
+	d->nr_notes++;
 	note->n_namesz = namesz;
 	note->n_descsz = len;
 	note->n_type = type;

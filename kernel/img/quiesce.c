@@ -15,6 +15,7 @@
  */
 #include <linux/delay.h>
 #include <linux/img.h>
+#include <linux/jiffies.h>
 #include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -28,6 +29,13 @@
 
 /* How often to look before the caller looks whether this still makes sense. */
 #define IMG_POLLS		50
+
+/*
+ * For how long the threads may stand and wait for the last of them to come to
+ * rest: so many milliseconds, and so many for each thread.
+ */
+#define IMG_PATIENCE_MS		200U
+#define IMG_PATIENCE_THREAD_MS	2U
 
 /*
  * What a sleeper may sleep in to be looked at from outside: a sleep that a
@@ -219,11 +227,13 @@ static int img_hold_wait(struct img_hold *hold)
 
 /*
  * Has the thread been at rest since img_hold_wait()?  Then it has not run at all
- * in between, which makes everything that was read from it one instant.
+ * in between, which makes everything that was read from it one instant.  One that
+ * was frozen meanwhile would be waited for until it thaws.
  */
 static bool img_hold_still(struct img_hold *hold)
 {
-	return wait_task_inactive(hold->task, hold->state) == hold->cookie;
+	return (READ_ONCE(hold->task->__state) & hold->state) &&
+	       wait_task_inactive(hold->task, hold->state) == hold->cookie;
 }
 
 /* Let the thread go on; @hold must not be used any more. */
@@ -316,7 +326,8 @@ static void img_hold_release_others(struct xarray *holds, struct img_hold *busy)
 	}
 }
 
-static int img_hold_wait_all(struct xarray *holds)
+/* Threads wait for one another here, but not longer than until @end in jiffies. */
+static int img_hold_wait_all(struct xarray *holds, unsigned long end)
 {
 	struct img_hold *hold;
 	unsigned long i;
@@ -324,6 +335,8 @@ static int img_hold_wait_all(struct xarray *holds)
 
 	xa_for_each(holds, i, hold) {
 		err = img_hold_wait(hold);
+		if (!err && time_after(jiffies, end))
+			err = -EAGAIN;
 		if (err == -ESRCH) {
 			xa_erase(holds, i);
 			img_hold_release(hold);
@@ -361,7 +374,8 @@ static bool img_hold_complete(struct img_dump *d, struct xarray *holds)
  * @d: the dump; @d->task is the process, current may be one of its threads
  * @holds: those that are held already, by thread ID; empty at first
  *
- * When one of them does not come to rest, the others go on until it does.
+ * When one of them does not come to rest, the others go on until it does.  What
+ * has been held since before for too long is let go as well.
  *
  * Context: may sleep, interruptible by signals.
  * Return: 0, -EAGAIN when they have not come to rest for a while, -ERESTARTSYS,
@@ -370,16 +384,27 @@ static bool img_hold_complete(struct img_dump *d, struct xarray *holds)
  */
 int img_hold_all(struct img_dump *d, struct xarray *holds)
 {
+	unsigned int ms = IMG_PATIENCE_MS + IMG_PATIENCE_THREAD_MS * get_nr_threads(d->task);
+	unsigned long end;
 	int n;
 
+	if (xa_empty(holds))
+		d->held_since = jiffies;
+	end = d->held_since + msecs_to_jiffies(ms);
 	do {
-		int err = img_hold_wait_all(holds);
+		int err = img_hold_wait_all(holds, end);
 
 		if (err)
 			return err;
 		n = img_hold_new(d, holds);
 	} while (n > 0);
-	return n ?: img_hold_complete(d, holds) ? 0 : -EAGAIN;
+	if (n)
+		return n;
+	if (img_hold_complete(d, holds))
+		return 0;
+	if (time_after(jiffies, end))
+		img_hold_release_others(holds, NULL);
+	return -EAGAIN;
 }
 
 /**

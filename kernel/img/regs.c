@@ -162,8 +162,12 @@ static int img_regs_check_thread(struct img_load *l, struct img_load_thread *t)
 
 		if (strcmp(note->name, img_regset_owner(note->type)))
 			continue;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		if (note->type == NT_PRSTATUS) {
-			n++;
+			if (n++)
+				break;
 			err = img_check_prstatus(t, note);
 		} else {
 			err = img_arch_check_regset(l, note);
@@ -172,8 +176,8 @@ static int img_regs_check_thread(struct img_load *l, struct img_load_thread *t)
 		}
 	}
 	if (!err && n != 1)
-		err = img_load_refuse(l, -EBADMSG,
-				      "%u notes of registers in a thread, must be 1", n);
+		err = img_load_refuse(l, -EBADMSG, "%s notes of registers in a thread",
+				      n ? "several" : "no");
 	return err;
 }
 

@@ -110,10 +110,13 @@ static void img_resume_one(struct img_resume *r, struct img_load_thread *t)
 		err = img_parts_finish_thread(t);
 	if (err)
 		img_resume_fail(r, err);
-	if (!dead && img_resume_wait(r))
+	if (!dead && img_resume_wait(r)) {
+		if (t == r->l.threads)
+			img_threads_tell(&r->l);
 		img_thread_go(t);
-	else
+	} else {
 		dead = true;
+	}
 	img_resume_put(r);
 	current->in_execve = 0;
 	/*

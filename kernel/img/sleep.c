@@ -71,14 +71,37 @@ static enum img_call img_call_of(unsigned int nr)
 	}
 }
 
-/* Does the call sleep for a relative time, if it has one? */
+/*
+ * Does the call sleep for a relative time?  Where that can be seen in the
+ * arguments; a timer that is not there is searched for among all others.
+ */
 static bool img_call_relative(unsigned int nr, const unsigned long *args)
 {
 	switch (nr) {
 	case __NR_clock_nanosleep:
 		return !((int)args[1] & TIMER_ABSTIME);
 	case __NR_futex:
-		return ((int)args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+		return ((int)args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT && args[3];
+#ifdef __NR_poll
+	case __NR_poll:
+		return (int)args[2] >= 0;
+#endif
+	case __NR_ppoll:
+	case __NR_rt_sigtimedwait:
+		return args[2];
+#ifdef __NR_select
+	case __NR_select:
+#endif
+	case __NR_pselect6:
+		return args[4];
+#ifdef __NR_epoll_wait
+	case __NR_epoll_wait:
+#endif
+	case __NR_epoll_pwait:
+		return (int)args[3] >= 0;
+	case __NR_epoll_pwait2:
+	case __NR_semtimedop:
+		return args[3];
 	default:
 		return img_call_of(nr) == IMG_CALL_TIMED;
 	}

@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/img.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 #include <linux/pid.h>
@@ -26,6 +27,9 @@
  * wakes up and sleeps again in its system call faster than it can be copied.
  */
 #define IMG_TRIES	1000
+
+/* For how long a target's threads may be held by tries that fail, in jiffies. */
+#define IMG_HELD_MAX	HZ
 
 static DEFINE_RATELIMIT_STATE(img_dump_rs, DEFAULT_RATELIMIT_INTERVAL, 20);
 
@@ -57,11 +61,16 @@ static bool img_mm_is_shared(struct img_dump *d, struct mm_struct *mm)
 {
 	struct task_struct *p, *t;
 	bool shared = false;
+	/* We. */
+	int own = 1;
 
-	/* The target's threads and we. */
-	if (atomic_read(&mm->mm_users) <= get_nr_threads(d->task) + 1)
-		return false;
 	rcu_read_lock();
+	for_each_thread(d->task, t)
+		own += READ_ONCE(t->mm) == mm;
+	if (atomic_read(&mm->mm_users) <= own) {
+		rcu_read_unlock();
+		return false;
+	}
 	for_each_process(p) {
 		if (same_thread_group(p, d->task) || (p->flags & PF_KTHREAD))
 			continue;
@@ -207,10 +216,20 @@ static int img_capture_instant(struct img_dump *d, struct xarray *holds)
 	return 0;
 }
 
-/* Between two tries: give the target time to get somewhere. */
-static int img_try_later(void)
+/*
+ * Between two tries: give the target time to get somewhere, and if its threads
+ * have stood still for long, as long to run.
+ */
+static int img_try_later(struct img_dump *d, struct xarray *holds)
 {
-	usleep_range(IMG_RETRY_US, 2 * IMG_RETRY_US);
+	unsigned long held = jiffies - d->held_since;
+
+	if (held > IMG_HELD_MAX) {
+		img_hold_release_all(holds);
+		schedule_timeout_interruptible(held);
+	} else {
+		usleep_range(IMG_RETRY_US, 2 * IMG_RETRY_US);
+	}
 	return signal_pending(current) ? -ERESTARTSYS : 0;
 }
 
@@ -271,7 +290,7 @@ static int img_dump_leaderless(struct img_dump *d)
 	struct signal_struct *sig = d->task->signal;
 
 	if (!(READ_ONCE(d->task->flags) & PF_EXITING) || (sig->flags & SIGNAL_GROUP_EXIT) ||
-	    get_nr_threads(d->task) < 2)
+	    READ_ONCE(sig->group_exec_task) || get_nr_threads(d->task) < 2)
 		return -ESRCH;
 	if (!ptrace_may_access(d->task, PTRACE_MODE_ATTACH_FSCREDS))
 		return -EACCES;
@@ -302,6 +321,7 @@ static void img_capture_again(struct img_dump *d)
 {
 	img_parts_drop(d);
 	d->notes.len = 0;
+	d->nr_notes = 0;
 	d->nr_threads = 0;
 }
 
@@ -323,7 +343,7 @@ static int img_capture_held(struct img_dump *d, struct xarray *holds)
 		if (err != -EAGAIN)
 			return err;
 		img_capture_again(d);
-		err = img_try_later();
+		err = img_try_later(d, holds);
 		if (err)
 			return err;
 	}
@@ -385,6 +405,8 @@ struct img_dump *img_dump_open(struct task_struct *task)
 		err = img_parts_save(d);
 	if (!err)
 		err = img_image_layout(d);
+	if (err == -ENOMEM && d->too_large)
+		err = img_dump_refuse(d, -EFBIG, "too many threads or too large notes");
 	d->task = NULL;
 	put_task_struct(leader);
 	if (err) {

@@ -253,6 +253,21 @@ static bool img_capable_after(struct user_namespace *ns, int cap)
 	return ns_capable(ns, cap) && (root || cap_raised(cred->cap_ambient, cap));
 }
 
+/* The exec ends the other threads of the launcher. */
+static bool img_id_used(pid_t tid, struct pid_namespace *ns)
+{
+	struct task_struct *t;
+	struct pid *pid;
+	bool used;
+
+	rcu_read_lock();
+	pid = find_pid_ns(tid, ns);
+	t = pid_task(pid, PIDTYPE_PID);
+	used = pid && !(t && t != current && same_thread_group(t, current));
+	rcu_read_unlock();
+	return used;
+}
+
 /* The launcher wants the IDs of the image: may it have them, and are they free? */
 static int img_check_ids(struct img_load *l)
 {
@@ -272,9 +287,7 @@ static int img_check_ids(struct img_load *l)
 		if (l->threads[i].tid >= pid_max)
 			return img_load_refuse(l, -EINVAL, "thread ID %d is over pid_max",
 					       l->threads[i].tid);
-		rcu_read_lock();
-		used = find_pid_ns(l->threads[i].tid, ns);
-		rcu_read_unlock();
+		used = img_id_used(l->threads[i].tid, ns);
 		cond_resched();
 		if (used)
 			return img_load_refuse(l, -EEXIST, "thread ID %d is in use",
@@ -432,7 +445,8 @@ static int img_thread_make(struct img_load_thread *t)
 		args.set_tid = &tid;
 		args.set_tid_size = 1;
 	}
-	p = copy_process(NULL, img_clone_traced() ? PTRACE_EVENT_CLONE : 0, NUMA_NO_NODE, &args);
+	t->traced = img_clone_traced();
+	p = copy_process(NULL, t->traced ? PTRACE_EVENT_CLONE : 0, NUMA_NO_NODE, &args);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	t->task = get_task_struct(p);
@@ -459,20 +473,39 @@ static int img_thread_finish(struct img_load *l)
  * img_threads_wake() - let the threads begin that the leader has made
  * @l: the image
  *
- * Context: in the leader; may sleep, for as long as a tracer likes.
+ * Context: in the leader; may sleep.
  */
 void img_threads_wake(struct img_load *l)
 {
 	unsigned int i;
 
 	for (i = 1; i < l->nr_threads && l->threads[i].task; i++) {
-		struct pid *pid = get_task_pid(l->threads[i].task, PIDTYPE_PID);
-
 		wake_up_new_task(l->threads[i].task);
-		if (img_clone_traced())
-			ptrace_event_pid(PTRACE_EVENT_CLONE, pid);
-		put_pid(pid);
 		cond_resched();
+	}
+}
+
+/**
+ * img_threads_tell() - tell the leader's tracer of the other threads
+ * @l: the image
+ *
+ * A tracer may want to see a new thread stop before the leader goes on, so none
+ * of them may be waiting for the leader any more.
+ *
+ * Context: in the leader; may sleep, for as long as the tracer likes.
+ */
+void img_threads_tell(struct img_load *l)
+{
+	unsigned int i;
+
+	for (i = 1; i < l->nr_threads; i++) {
+		struct pid *pid;
+
+		if (!l->threads[i].traced)
+			continue;
+		pid = get_task_pid(l->threads[i].task, PIDTYPE_PID);
+		ptrace_event_pid(PTRACE_EVENT_CLONE, pid);
+		put_pid(pid);
 	}
 }
 

@@ -182,6 +182,9 @@ static const struct user_desc *img_ldt_array(struct img_load *l, unsigned int *n
 	    le32_to_cpu(a.ldt_off) % sizeof(u32))
 		return NULL;
 	*nr = le32_to_cpu(a.nr_ldt);
+	/* Whoever looks for an entry goes through all of them. */
+	if (*nr > LDT_ENTRIES)
+		return NULL;
 	return img_note_array(note, le32_to_cpu(a.ldt_off), *nr,
 			      sizeof(struct user_desc), sizeof(struct user_desc));
 }

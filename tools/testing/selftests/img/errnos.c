@@ -9,6 +9,7 @@
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -657,6 +658,42 @@ TEST(exec_with_too_many_files)
 	if (log >= 0)
 		EXPECT_TRUE(img_log_has(log, p.image, " mapped files"));
 	close(log);
+	ASSERT_EQ(0, img_resume(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
+static int shell(const char *fmt, ...)
+{
+	char command[2000];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	return system(command);
+}
+
+/* On a disk that has lost its end, where the file is. */
+TEST(exec_of_a_file_that_cannot_be_read)
+{
+	const char *disk = img_path("disk"), *dir = img_path("mnt");
+	char image[300];
+	struct img_proc p;
+	pid_t pid;
+
+	if (geteuid() || shell("which mkfs.ext4 mount >/dev/null"))
+		SKIP(return, "needs root, mkfs.ext4 and mount");
+	IMAGE_OF(&p, "plain", NULL);
+	snprintf(image, sizeof(image), "%s/image", dir);
+	if (shell("mkdir %s && truncate -s 24M %s && mkfs.ext4 -q -F -b 4096 -O ^has_journal %s &&"
+		  "mount -o loop %s %s && truncate -s 8M %s/ahead && dd if=/dev/zero"
+		  " of=%s/ahead bs=1M count=8 2>/dev/null && cp %s %s && umount %s &&"
+		  "mount -o loop %s %s && ls -l %s >/dev/null", dir, disk, disk, disk, dir, dir,
+		  dir, p.image, image, dir, disk, dir, dir))
+		SKIP(return, "no file system on a loop device");
+	EXPECT_EQ(0, truncate(disk, 2 << 20));
+	EXPECT_EQ(-EIO, img_try_exec(image, NULL, &pid));
+	shell("umount %s", dir);
 	ASSERT_EQ(0, img_resume(&p));
 	ASSERT_EQ(0, img_finish(&p));
 }

@@ -55,7 +55,7 @@ static long sys(long ret)
 static struct timespec *after(unsigned int ms, bool absolute)
 {
 	static struct timespec ts;
-	uint64_t ns = ms * IMG_NSEC_PER_MSEC * img_slow();
+	uint64_t ns = ms * IMG_NSEC_PER_MSEC;
 
 	ns *= sleep_times;
 	sleep_ns = ns;
@@ -552,7 +552,7 @@ static int outcome(struct img_proc *p, struct outcome *o)
 
 static uint64_t slack(void)
 {
-	return 1500 * IMG_NSEC_PER_MSEC * img_slow();
+	return 1500 * IMG_NSEC_PER_MSEC;
 }
 
 /* The process that is dumped does not notice. */
@@ -644,7 +644,7 @@ TEST_F(asleep, twice)
 /* Less than what is slept before a dump. */
 static uint64_t half_slack(void)
 {
-	return 350 * IMG_NSEC_PER_MSEC * img_slow();
+	return 350 * IMG_NSEC_PER_MSEC;
 }
 
 /* Calls that sleep for a relative time. */
@@ -705,12 +705,12 @@ TEST_F(relative, left)
 	for (i = 0; i < 2; i++) {
 		uint64_t before, after;
 
-		img_msleep(400 * img_slow());
+		img_msleep(400);
 		before = img_now();
 		ASSERT_EQ(0, img_dump(p));
 		after = img_now();
 		img_kill(p);
-		img_msleep(500 * img_slow());
+		img_msleep(500);
 		least += img_now() - after;
 		ASSERT_EQ(0, img_resume_as(p, NULL));
 		ASSERT_EQ(0, img_wait_syscall(p->pid, self->s->nr));
@@ -837,7 +837,7 @@ TEST_F(interrupted, resumed)
 	ASSERT_EQ(0, img_start(&p, "sleeper", 's', arg, NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, find(variant->name)->nr));
-	img_msleep(400 * img_slow());
+	img_msleep(400);
 	if (variant->stopped) {
 		ASSERT_EQ(0, kill(p.pid, SIGSTOP));
 		ASSERT_EQ(0, img_wait_state(p.pid, "T"));
@@ -848,7 +848,7 @@ TEST_F(interrupted, resumed)
 	ASSERT_EQ(0, img_dump(&p));
 	after = img_now();
 	img_kill(&p);
-	img_msleep(500 * img_slow());
+	img_msleep(500);
 	least = img_now() - after;
 	ASSERT_EQ(0, img_resume_as(&p, NULL));
 	if (variant->stopped) {
@@ -944,7 +944,7 @@ TEST(clocks_ahead)
 	img_kill(&p);
 	ASSERT_EQ(0, img_resume_as(&p, &how));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
-	img_msleep(500 * img_slow());
+	img_msleep(500);
 	EXPECT_EQ(SYS_clock_nanosleep, img_syscall(p.pid));
 	ASSERT_EQ(0, outcome(&p, &o));
 	EXPECT_EQ(0, o.ret);

@@ -243,6 +243,8 @@ TEST_F_TIMEOUT(number, each_its_own, 120)
 	struct img_proc p;
 	int i;
 
+	if (img_slow() > 1 && atol(variant->nr) > 1000)
+		SKIP(return, "takes too long on a debug kernel");
 	/* Each has a stack here and one in the kernel. */
 	if (atol(variant->nr) * 20 > sysconf(_SC_AVPHYS_PAGES))
 		SKIP(return, "not enough memory");
