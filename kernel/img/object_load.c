@@ -3,6 +3,7 @@
  * Process images: objects are made again, see object.c.  All of it is done
  * while the caller can still be told that there is no memory for it.
  */
+#include <linux/bitmap.h>
 #include <linux/cred.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
@@ -91,14 +92,17 @@ static int img_check_runs(struct img_load *l, const struct img_note *note,
 }
 
 /* Its part of the runs: next, sorted, inside of it. */
-static int img_check_object_runs(struct img_load *l, const struct img_object *o, u32 next,
-				 u32 nr_all)
+/* @used has a bit for each of @nr_all runs, those of other objects are set. */
+static int img_check_object_runs(struct img_load *l, const struct img_object *o,
+				 unsigned long *used, u32 nr_all)
 {
 	u32 i, first = le32_to_cpu(o->run), nr = le32_to_cpu(o->nr_runs);
 	u64 bytes = le64_to_cpu(o->bytes), last = 0;
 
-	if (first != next || nr > nr_all - next || bytes > MAX_LFS_FILESIZE)
+	if (first > nr_all || nr > nr_all - first || bytes > MAX_LFS_FILESIZE ||
+	    find_next_bit(used, first + nr, first) < first + nr)
 		return -EBADMSG;
+	bitmap_set(used, first, nr);
 	for (i = first; i < first + nr; i++) {
 		const struct img_run *run = &l->object_runs[i];
 
@@ -345,7 +349,7 @@ static int img_load_object(struct img_load *l, const struct img_object *o, const
 }
 
 static int img_check_object(struct img_load *l, const struct img_note *note,
-			    const struct img_object *o, u32 *next_run, u32 nr_runs)
+			    const struct img_object *o, unsigned long *used, u32 nr_runs)
 {
 	const char *name = NULL;
 	int err;
@@ -362,17 +366,16 @@ static int img_check_object(struct img_load *l, const struct img_note *note,
 	else if (le32_to_cpu(o->same) != IMG_NONE)
 		err = img_check_same(l, o, l->nr_objects);
 	else
-		err = img_check_kind(o, name) ?: img_check_object_runs(l, o, *next_run, nr_runs);
+		err = img_check_kind(o, name) ?: img_check_object_runs(l, o, used, nr_runs);
 	if (err)
 		return img_load_refuse(l, err, "bad object %u", l->nr_objects);
-	*next_run += le32_to_cpu(o->nr_runs);
 	return 0;
 }
 
-static int img_check_objects(struct img_load *l, const struct img_note *note,
-			     const struct img_objects *head, void *buf)
+static int img_load_objects(struct img_load *l, const struct img_note *note,
+			    const struct img_objects *head, unsigned long *used, void *buf)
 {
-	u32 i, nr = le32_to_cpu(head->nr), size = le32_to_cpu(head->object_size), next = 0;
+	u32 i, nr = le32_to_cpu(head->nr), size = le32_to_cpu(head->object_size);
 	const void *table;
 	int err;
 
@@ -394,7 +397,7 @@ static int img_check_objects(struct img_load *l, const struct img_note *note,
 			return -EINTR;
 		cond_resched();
 		memcpy(&o, table + (size_t)i * size, sizeof(o));
-		err = img_check_object(l, note, &o, &next, le32_to_cpu(head->nr_runs));
+		err = img_check_object(l, note, &o, used, le32_to_cpu(head->nr_runs));
 		if (err)
 			return err;
 		name = img_note_string(note, le32_to_cpu(o.name_off));
@@ -402,9 +405,24 @@ static int img_check_objects(struct img_load *l, const struct img_note *note,
 		if (err)
 			return img_load_refuse(l, err, "cannot make object %u", i);
 	}
-	if (next != le32_to_cpu(head->nr_runs))
+	if (!bitmap_full(used, le32_to_cpu(head->nr_runs)))
 		return img_load_refuse(l, -EBADMSG, "runs of no object");
 	return 0;
+}
+
+static int img_check_objects(struct img_load *l, const struct img_note *note,
+			     const struct img_objects *head, void *buf)
+{
+	size_t words = BITS_TO_LONGS(le32_to_cpu(head->nr_runs));
+	unsigned long *used;
+	int err;
+
+	used = kvcalloc(words + 1, sizeof(*used), GFP_KERNEL_ACCOUNT);
+	if (!used)
+		return -ENOMEM;
+	err = img_load_objects(l, note, head, used, buf);
+	kvfree(used);
+	return err;
 }
 
 /*

@@ -418,8 +418,8 @@ struct img_files {
  * other members are zero, @name_off is IMG_NONE.
  *
  * @nr_runs struct img_object_run, from the one with index @run, tell what is
- * in the object; the rest of its @bytes is zero.  The runs of one element
- * follow those of the element before it.
+ * in the object; the rest of its @bytes is zero.  Each run belongs to one
+ * element.
  */
 struct img_object {
 	__le32	kind;			/* IMG_OBJECT_ANON, _MEMFD, _FILE */

@@ -1057,6 +1057,36 @@ TEST(no_memory)
 	ASSERT_EQ(0, img_finish(&p));
 }
 
+/*
+ * All files are in the image, those that nobody writes to are copied after the
+ * one that is written to.
+ */
+TARGET(files_in_image)
+{
+	const char *path = img_path("shared.%d", getpid());
+	char *m;
+
+	MUST(img_write_str("/proc/self/coredump_filter", "0x7f"));
+	MUST(img_make_file(path, 4 * PAGE, 1));
+	m = map_path(path, O_RDWR, 4 * PAGE, RW, MAP_SHARED);
+	img_fill(m, 3 * PAGE, 2);
+	img_freeze();
+	CHECK_FILL(m, 3 * PAGE, 2);
+	img_fill(m, PAGE, 3);
+	CHECK_FILL(m, PAGE, 3);
+}
+
+TEST(files_in_the_image)
+{
+	struct img_proc p;
+
+	IMG_SPAWN(&p, "files_in_image", 's', NULL, NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_resume(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
 /* All that was taken is given back. */
 TEST(nothing_is_left)
 {
