@@ -5,160 +5,35 @@
 # killed and resumed each time, they end with the same output as one that was
 # left alone.
 #
-# A program gets its input in regular files and writes its result at the end,
-# so that nothing is done twice between a dump and the kill.  Where a dump takes
-# long, there has to be more work for it to be in the middle of.
+# All of these have one thread; programs3.sh is for those with more.  Where a dump
+# takes long, there has to be more work for it to be in the middle of.
 
 # Functions are called by check().
 # shellcheck disable=SC2317
 # shellcheck source=ktap.sh
 . "$(dirname "$0")/ktap.sh"
+# shellcheck source=work.sh
+. "$here/work.sh"
 
 need_dump
 plan 9
 
-image=$scratch/image
-out=$scratch/out
-position=
-
-# in_mid_work NAME CYCLES INPUT COMMAND...: run it alone first, to know how long
-# it takes and what it says; then again, with that many dumps on its way.
-in_mid_work() {
-	name=$1
-	cycles=$2
-	input=$3
-	shift 3
-	began=$(date +%s%N)
-	"$@" <"$input" >"$scratch/want" 2>&1 || return
-	[ -s "$scratch/want" ] || return
-	took=$((($(date +%s%N) - began) / 1000000))
-	step=$((took / (2 * cycles + 2)))
-	# On a busy machine it may be much faster the second time.
-	attempt=0
-	while :; do
-		echo "alone: $took ms, a dump every $step ms"
-		disturbed "$@" || return
-		[ "$cycle" -lt 2 ] || return 0
-		attempt=$((attempt + 1))
-		[ "$attempt" -lt 5 ] || break
-		step=$((step / 2 + 1))
-	done
-	echo "only $cycle dumps"
-	return 1
-}
-
-# disturbed COMMAND...: with up to $cycles dumps; sets cycle.
-disturbed() {
-	rm -f "$out"
-	"$@" <"$input" >"$out" 2>&1 &
-	pid=$!
-	children="$children $pid"
-	cycle=0
-	while [ "$cycle" -lt "$cycles" ]; do
-		sleep "$((step / 1000)).$(printf %03d $((step % 1000)))"
-		# It was faster than before.
-		if [ -s "$out" ] || ended; then
-			break
-		fi
-		if ! one_cycle; then
-			! ended || break
-			echo "in cycle $cycle"
-			return 1
-		fi
-		cycle=$((cycle + 1))
-	done
-	if ! wait_until ended; then
-		cat "/proc/$pid/syscall"
-		end "$pid"
-		return 1
-	fi
-	wait "$pid" || {
-		echo "exit status $?"
-		return 1
-	}
-	cmp "$scratch/want" "$out" || {
-		head -n 5 "$scratch/want" "$out"
-		return 1
-	}
-}
-
-# Who reads a file is stopped, to be given the file at the same position: it is
-# the launcher's.  Others are dumped as they are.
-one_cycle() {
-	rm -f "$image"
-	if [ "$input" != /dev/null ]; then
-		stop "$pid" || return
-		position=$(sed -n 's/^pos:[^0-9]*//p' "/proc/$pid/fdinfo/0")
-	fi
-	dump "$pid" "$image" || return
-	# An image of the end of its work says nothing any more.
-	if [ -s "$out" ]; then
-		kill -CONT "$pid" 2>/dev/null
-		wait_until ended
-		return 1
-	fi
-	end "$pid"
-	# What it said since is said again.
-	[ -n "${IMG_NODUMP:-}" ] || : >"$out"
-	if [ -n "${IMG_NODUMP:-}" ]; then
-		[ "$input" = /dev/null ] || kill -CONT "$pid"
-		return
-	fi
+# SQLite holds recursive mutexes while it works, and these know their owner by
+# its thread ID: the next process gets the old one.
+before_launch() {
 	case $name in
 	python3|sqlite3) same_pid ;;
 	esac
-	run_image &
-	pid=$!
-	children="$children $pid"
-	if [ "$input" = /dev/null ]; then
-		wait_until runs_or_ended
-	else
-		wait_until is_stopped "$pid" && runs "$pid" "$name" && kill -CONT "$pid"
-	fi
-}
-
-runs_or_ended() {
-	runs "$pid" "$name" || ended
-}
-
-# Gone, or to be waited for.
-ended() {
-	case $(state "$pid") in
-	''|Z) ;;
-	*) return 1 ;;
-	esac
-}
-
-# SQLite holds recursive mutexes while it works, and these know their owner by
-# its thread ID: the next process gets the old one.
-same_pid() {
-	echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
-}
-
-run_image() {
-	exec <"$input" >>"$out" 2>&1
-	[ "$input" = /dev/null ] || [ "$position" -eq 0 ] ||
-		dd bs="$position" count=1 status=none >/dev/null
-	exec "$image"
-}
-
-# work NAME COMM CYCLES INPUT COMMAND...
-work() {
-	work_name=$1
-	shift
-	if have "$4"; then
-		check "$work_name" in_mid_work "$@"
-	else
-		skip "$work_name" "not installed"
-	fi
 }
 
 cat >"$scratch/work.py" <<'END'
 import decimal
 import hashlib
 import sqlite3
+import sys
 import zlib
 
+open(sys.argv[1], "w").close()
 decimal.getcontext().prec = 50
 db = sqlite3.connect(":memory:")
 db.execute("create table t (id integer primary key, word text, n integer)")
@@ -191,8 +66,11 @@ assert len(zlib.decompress(packed)) % 32 == 0
 print(db.execute("select count(*), sum(n) from t").fetchone())
 print(total, hashlib.sha256(packed).hexdigest())
 END
+# shellcheck disable=SC2034 # of work.sh
+marks=1
 work "python3: sqlite3 in memory, zlib, decimal, generators" python3 4 /dev/null \
-	/usr/bin/python3 "$scratch/work.py"
+	/usr/bin/python3 "$scratch/work.py" "$mark"
+marks=
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 perl_work='
