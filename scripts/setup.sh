@@ -13,7 +13,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 packages="
 	build-essential flex bison bc libelf-dev libssl-dev cpio xz-utils zstd
 	kmod rsync patch qemu-system-x86 busybox-static sparse shellcheck gdb
-	binutils elfutils strace python3 perl bash procps musl-tools gawk sqlite3 dc"
+	binutils elfutils strace python3 perl bash procps musl-tools gawk sqlite3 dc
+	fzf b3sum openjdk-17-jre-headless ecj"
 [ -n "${KDIR:-}" ] ||
 	packages="$packages linux-source-$series linux-config-$series"
 
