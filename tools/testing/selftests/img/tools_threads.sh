@@ -10,7 +10,7 @@
 . "$(dirname "$0")/ktap.sh"
 
 need_dump
-plan 12
+plan 13
 
 exe=$here/crew
 image=$scratch/image
@@ -90,6 +90,20 @@ launched_under_tracer() {
 	grep -qx end "$scratch/out3" &&
 	grep -qE '^[0-9]+ .*(nanosleep|restart_syscall)' "$scratch/trace" &&
 	[ "$(cut -d ' ' -f 1 "$scratch/trace" | sort -u | wc -l)" -eq 4 ]
+}
+
+# The debugger wants to see each of them stop, in the middle of the exec.
+launched_under_debugger() {
+	debug -ex 'set startup-with-shell off' -ex run -ex 'info threads' \
+		--args sh -c "exec $image" </dev/null >"$scratch/gdb.out" 2>&1 &
+	tracer=$!
+	children="$children $tracer"
+	wait_until traced_child && wait_until names && kill -TERM "$pid" &&
+	wait "$tracer" || {
+		cat "$scratch/gdb.out"
+		return 1
+	}
+	grep -qx end "$scratch/gdb.out" && grep -q 'exited normally' "$scratch/gdb.out"
 }
 
 traced_child() {
