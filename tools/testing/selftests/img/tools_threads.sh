@@ -94,16 +94,17 @@ launched_under_tracer() {
 
 # The debugger wants to see each of them stop, in the middle of the exec.
 launched_under_debugger() {
-	debug -ex 'set startup-with-shell off' -ex run -ex 'info threads' \
-		--args sh -c "exec $image" </dev/null >"$scratch/gdb.out" 2>&1 &
+	echo "exec $image" >"$scratch/launch"
+	DEBUGINFOD_URLS='' gdb -nx -batch -ex 'handle SIGTERM nostop pass' \
+		-ex run --args sh "$scratch/launch" \
+		</dev/null >"$scratch/gdb.out" 2>&1 &
 	tracer=$!
 	children="$children $tracer"
-	wait_until traced_child && wait_until names && kill -TERM "$pid" &&
-	wait "$tracer" || {
-		cat "$scratch/gdb.out"
-		return 1
-	}
-	grep -qx end "$scratch/gdb.out" && grep -q 'exited normally' "$scratch/gdb.out"
+	wait_until traced_child && wait_until names && kill -TERM "$pid" || return
+	wait "$tracer"
+	says 'New Thread' 3 cat "$scratch/gdb.out" &&
+	says '^end$' 1 cat "$scratch/gdb.out" &&
+	says 'exited normally' 1 cat "$scratch/gdb.out"
 }
 
 traced_child() {
@@ -127,4 +128,5 @@ with strace "strace: attaches to all threads" traced
 check "the program goes on" alive
 check "it ends as it should" ends out2
 with strace "strace: sees them from the beginning" launched_under_tracer
+with gdb "gdb: sees them from the beginning" launched_under_debugger
 finish
