@@ -394,6 +394,9 @@ int img_hold_all(struct img_dump *d, struct xarray *holds)
 	do {
 		int err = img_hold_wait_all(holds, end);
 
+		/* Nobody waits for the one that is busy. */
+		if (err == -EAGAIN)
+			d->held_since = jiffies;
 		if (err)
 			return err;
 		n = img_hold_new(d, holds);

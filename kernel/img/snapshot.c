@@ -224,9 +224,9 @@ static int img_try_later(struct img_dump *d, struct xarray *holds)
 {
 	unsigned long held = jiffies - d->held_since;
 
-	if (held > IMG_HELD_MAX) {
+	if (held > IMG_HELD_MAX || xa_empty(holds)) {
 		img_hold_release_all(holds);
-		schedule_timeout_interruptible(held);
+		schedule_timeout_interruptible(max(held, 1UL));
 	} else {
 		usleep_range(IMG_RETRY_US, 2 * IMG_RETRY_US);
 	}

@@ -673,6 +673,17 @@ static int shell(const char *fmt, ...)
 	return system(command);
 }
 
+/* A file system in the file @disk, of which @dir shows nothing from a cache. */
+static int mount_disk(const char *disk, const char *dir)
+{
+	return shell("mount $(losetup -f --show %s) %s && ls -l %s >/dev/null", disk, dir, dir);
+}
+
+static int umount_disk(const char *disk, const char *dir)
+{
+	return shell("umount %s && losetup -d $(losetup -j %s -O NAME -n)", dir, disk);
+}
+
 /* On a disk that has lost its end, where the file is. */
 TEST(exec_of_a_file_that_cannot_be_read)
 {
@@ -681,19 +692,19 @@ TEST(exec_of_a_file_that_cannot_be_read)
 	struct img_proc p;
 	pid_t pid;
 
-	if (geteuid() || shell("which mkfs.ext4 mount >/dev/null"))
-		SKIP(return, "needs root, mkfs.ext4 and mount");
+	if (geteuid() || shell("which mkfs.ext4 losetup mount >/dev/null"))
+		SKIP(return, "needs root, mkfs.ext4, losetup and mount");
 	IMAGE_OF(&p, "plain", NULL);
 	snprintf(image, sizeof(image), "%s/image", dir);
-	if (shell("mkdir %s && truncate -s 24M %s && mkfs.ext4 -q -F -b 4096 -O ^has_journal %s &&"
-		  "mount -o loop %s %s && truncate -s 8M %s/ahead && dd if=/dev/zero"
-		  " of=%s/ahead bs=1M count=8 2>/dev/null && cp %s %s && umount %s &&"
-		  "mount -o loop %s %s && ls -l %s >/dev/null", dir, disk, disk, disk, dir, dir,
-		  dir, p.image, image, dir, disk, dir, dir))
+	if (mkdir(dir, 0755) || shell("truncate -s 24M %s", disk) ||
+	    shell("mkfs.ext4 -q -F -b 4096 -O ^has_journal %s", disk) || mount_disk(disk, dir))
 		SKIP(return, "no file system on a loop device");
-	EXPECT_EQ(0, truncate(disk, 2 << 20));
+	ASSERT_EQ(0, shell("cp %s %s", p.image, image));
+	ASSERT_EQ(0, umount_disk(disk, dir));
+	ASSERT_EQ(0, mount_disk(disk, dir));
+	EXPECT_EQ(0, truncate(disk, PAGE));
 	EXPECT_EQ(-EIO, img_try_exec(image, NULL, &pid));
-	shell("umount %s", dir);
+	umount_disk(disk, dir);
 	ASSERT_EQ(0, img_resume(&p));
 	ASSERT_EQ(0, img_finish(&p));
 }
