@@ -1377,7 +1377,7 @@ static const struct hostile {
 	{ "overrun of the signal of 2^31-1", set_waiting_overrun, INT32_MAX, 0 },
 	{ "interval timer of 2^63-1 ns", set_it_left, INT64_MAX, 0 },
 	{ "virtual timer of 2^63-1 ns", set_it_virt_left, INT64_MAX, 0 },
-	{ "thread 0 that is ours", set_no_thread, 0, 0 },
+	{ "thread 0 that is ours", set_no_thread, 0, EBADMSG },
 	{ "waits without a signal", set_waiting_flags, 2, 0 },
 };
 
