@@ -231,6 +231,8 @@ TEST_F(too_large, dump)
 
 	if (img_nodump())
 		SKIP(return, "needs a dump");
+	if (img_slow() > 1)
+		SKIP(return, "so many mappings take too long on a debug kernel");
 	IMG_SPAWN(&p, "many_long_paths", 's', variant->arg, NULL);
 	EXPECT_EQ(-variant->error, img_open_dump(p.pid));
 	ASSERT_EQ(0, img_finish(&p));
