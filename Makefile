@@ -9,7 +9,7 @@
 # Given on the command line; the scripts read them from the environment.
 export KDIR DEBUG TESTS IMG_CACHE JOBS
 
-FLAVOUR := $(if $(filter-out 0,$(DEBUG)),debug,small)
+FLAVOUR := $(if $(filter-out 0,$(DEBUG)),$(if $(filter kcsan,$(DEBUG)),kcsan,debug),small)
 
 help:
 	@scripts/help.sh

@@ -9,6 +9,7 @@ and works as root or through sudo on Debian 12.
     make test           all selftests in a guest; "N passed, N failed" at the end
     make test TESTS="signal sleep"    only these
     make test DEBUG=1   the same on a kernel with KASAN, lockdep and so on
+    make test DEBUG=kcsan    ... that looks for data races in our files
     make bench          measure the cost of dump and exec in a guest
     make shell          a guest to try things in, with this system's programs
     make kernel         only build the kernel, and print the folder it is in
@@ -22,7 +23,7 @@ and works as root or through sudo on Debian 12.
 
 For work on the kernel code:
 
-    scripts/kernel.sh [small|debug|small-module|debug-module]       build it, print the result's folder
+    scripts/kernel.sh [small|debug|kcsan][-module]    build it, print the result's folder
     scripts/qemu.sh run -- 'uname -a'            run a command in a guest
     FLAVOUR=debug scripts/qemu.sh run -- '...'   on the debug kernel
     QEMU_TIMEOUT=60 scripts/qemu.sh run -- '...' seconds the guest may take

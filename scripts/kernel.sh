@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# scripts/kernel.sh [small|debug|small-module|debug-module]
+# scripts/kernel.sh [small|debug|kcsan][-module]
 #
 # Build the kernel of that flavour and print the folder with bzImage, config
 # and System.map (and binfmt_img.ko where it is a module).  Results are stored

@@ -8,7 +8,7 @@
 # with the selftests in /tmp/img/selftests, the samples in /tmp/img/samples.
 # Prints what COMMAND prints and exits with its status.  From the environment:
 #
-#	FLAVOUR		small (default), debug, small-module or debug-module
+#	FLAVOUR		small (default), debug or kcsan, or one of them with "-module"
 #	QEMU_TIMEOUT	seconds until the guest is killed
 #	QEMU_MEM	memory of the guest (2G, debug 4G)
 #	QEMU_CMDLINE	added to the kernel's command line
@@ -35,8 +35,8 @@ timeout=600
 append=
 debug=
 case $flavour in
-debug*)
-	debug=1
+debug*|kcsan*)
+	debug=${flavour%-module}
 	mem=4G
 	timeout=2400
 	# An emulated processor of a busy machine stands still for long.

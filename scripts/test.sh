@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# make test: run the selftests in a guest (DEBUG=1: with the debug kernel), and
-# those of the loader as a module in another one; TESTS names the ones to run.
+# make test: run the selftests in a guest (DEBUG=1: with the debug kernel,
+# DEBUG=kcsan: with one that looks for data races), and those of the loader as a module in another one; TESTS names the ones to run.
 # The last line is "N passed, N failed[, N skipped]".
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -13,6 +13,10 @@ flavour=small
 timeout=2400
 case ${DEBUG:-} in
 ''|0) ;;
+kcsan)
+	flavour=kcsan
+	timeout=4800
+	;;
 *)
 	flavour=debug
 	timeout=4800
@@ -48,8 +52,12 @@ check() {
 # The log of the end of the run is complete, that of the serial line is there
 # also when the kernel died; warnings are in both.
 kernel_log() {
-	sed 's/\r$//; s/^<[0-9]*>//; s/^\[ *[0-9.]*\] *//' \
-		"$1/dmesg.log" "$1/serial.log" | awk '!seen[$0]++'
+	plain_log "$1/dmesg.log" "$1/serial.log" | awk '!seen[$0]++'
+}
+
+# Without time stamps.
+plain_log() {
+	sed 's/\r$//; s/^<[0-9]*>//; s/^\[ *[0-9.]*\] *//' "$@"
 }
 
 # absent PATTERN LOGS: show where the kernel complained, if it did.
@@ -61,14 +69,48 @@ absent() {
 	fi
 }
 
+# no_data_race LOGS: show the reports in which one of the two accesses, or the
+# caller of it, is of our files.  Others are the kernel's own.
+no_data_race() {
+	plain_log "$1/dmesg.log" | awk '
+	/^BUG: KCSAN:/ {
+		on = 1
+		ours = 0
+		report = ""
+	}
+	!on { next }
+	{ report = report "        " $0 "\n" }
+	/ by (task|interrupt).* on cpu / { frames = 0 }
+	/^ *[A-Za-z_0-9.]+\+0x/ {
+		frames++
+		if (frames <= 2 && /^ *([a-z]+_)?(img|dump|keep_ids|ldt)_/)
+			ours = 1
+	}
+	/^=====/ {
+		on = 0
+		total++
+		if (!ours)
+			next
+		if (++bad <= 3)
+			printf "%s", report
+	}
+	END {
+		printf "        %d reports, %d of them ours\n", total, bad
+		exit bad > 0
+	}'
+}
+
 # check_log LOGS WHICH
 check_log() {
 	check "$2: no BUG, Oops or panic in the kernel log" absent \
-		'BUG: ([^K]|K[^A])|kernel BUG at|Oops:|Kernel panic' "$1"
+		'BUG: ([^K]|K[^AC])|kernel BUG at|Oops:|Kernel panic' "$1"
 	check "$2: no WARNING in the kernel log" absent \
 		'WARNING: |-+\[ cut here \]-+' "$1"
 	check "$2: no stall in the kernel log" absent \
 		'rcu: .*stall|soft lockup|hard LOCKUP|blocked for more than|workqueue lockup' "$1"
+	case $flavour in
+	kcsan) check "$2: no data race in our files" no_data_race "$1" ;;
+	esac
 	[ "$flavour" = debug ] || return 0
 	check "$2: no complaint of KASAN" absent 'KASAN: ' "$1"
 	check "$2: no complaint of UBSAN" absent 'UBSAN: ' "$1"

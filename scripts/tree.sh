@@ -6,8 +6,8 @@
 #
 #	$cache/src-ID	pristine source, unpacked once
 #	$cache/work-ID	tree/ (pristine + ours), obj-FLAVOUR/, lock
-#	$cache/work-ID-debug	the same again, for the debug kernel: its long
-#			build must not keep others waiting
+#	$cache/work-ID-FLAVOUR	the same again, for the debug and the kcsan kernel:
+#			a long build must not keep others waiting
 #
 # Ours is snapshotted first, so that an edit during a build cannot end up in a
 # result that is stored under the key of something else.
@@ -216,7 +216,7 @@ find_fragments() {
 	config=$top/scripts/config
 	case $base in
 	small) fragments=$config/small.config ;;
-	debug) fragments="$config/small.config $config/debug.config" ;;
+	debug|kcsan) fragments="$config/small.config $config/$base.config" ;;
 	*) die "no such kernel flavour: $flavour" ;;
 	esac
 	[ "$flavour" = "$base" ] || fragments="$fragments $config/module.config"

@@ -326,7 +326,7 @@ struct img_mapping {
  * @commit: between begin_new_exec() and setup_new_exec()
  * @restore: the new mm is empty and current; only death is left as an error
  * @finish: on the way to user mode, after execve(2) has set its result; the
- *	threads are there when thread.c has made them, and none of them runs
+ *	threads are there when threads.c has made them, and none of them runs
  * @finish_thread: in each thread, which is current, on its way to user mode
  * @release: give back what @check took
  *
@@ -382,6 +382,7 @@ extern const struct img_part img_part_seccomp;
 extern const struct img_part img_part_signal;
 extern const struct img_part img_part_sleep;
 extern const struct img_part img_part_thread;
+extern const struct img_part img_part_threads;
 extern const struct img_part img_part_timer;
 extern const struct img_part img_part_timer_run;
 extern const struct img_part img_part_vma;
@@ -430,11 +431,13 @@ const void *img_note_array(const struct img_note *note, u32 off, u32 nr,
 			   u32 elem, u32 min_elem);
 const char *img_note_string(const struct img_note *note, u32 off);
 
-/* thread.c: the threads of an image */
+/* threads.c: the threads of an image */
 int img_threads_parse(struct img_load *l);
 struct img_load_thread *img_thread_by_tid(struct img_load *l, pid_t tid);
 void img_threads_wake(struct img_load *l);
 void img_threads_tell(struct img_load *l);
+
+/* thread.c: all threads are ready */
 void img_thread_go(struct img_load_thread *t);
 
 /* regs.c: the registers of a thread that has not run yet */

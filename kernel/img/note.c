@@ -99,8 +99,9 @@ void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len)
 	size_t head = sizeof(struct elf_note) + ALIGN(namesz, 4);
 	struct elf_note *note;
 
-	if (d->nr_notes == IMG_NOTES_MAX || len > IMG_HEAD_MAX ||
-	    d->notes.len > IMG_HEAD_MAX - head - ALIGN(len, 4)) {
+	/* One is the header, which is added when the lengths are known. */
+	if (d->nr_notes == IMG_NOTES_MAX - 1 || len > IMG_HEAD_MAX ||
+	    head + ALIGN(len, 4) > IMG_HEAD_MAX - d->notes.len) {
 		d->too_large = true;
 		return NULL;
 	}

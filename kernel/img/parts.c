@@ -19,6 +19,7 @@
 static const struct img_part *const img_parts[] = {
 	&img_part_seccomp,
 	&img_part_thread,
+	&img_part_threads,
 	&img_part_sleep,
 	&img_part_regs,
 #ifdef CONFIG_FUTEX

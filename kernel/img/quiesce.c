@@ -326,8 +326,11 @@ static void img_hold_release_others(struct xarray *holds, struct img_hold *busy)
 	}
 }
 
-/* Threads wait for one another here, but not longer than until @end in jiffies. */
-static int img_hold_wait_all(struct xarray *holds, unsigned long end)
+/*
+ * Threads wait for one another here, but not longer than until @end in jiffies:
+ * then all of them go on, and the caller is to wait before it holds them again.
+ */
+static int img_hold_wait_all(struct img_dump *d, struct xarray *holds, unsigned long end)
 {
 	struct img_hold *hold;
 	unsigned long i;
@@ -335,15 +338,19 @@ static int img_hold_wait_all(struct xarray *holds, unsigned long end)
 
 	xa_for_each(holds, i, hold) {
 		err = img_hold_wait(hold);
-		if (!err && time_after(jiffies, end))
-			err = -EAGAIN;
-		if (err == -ESRCH) {
+		if (err == -EAGAIN) {
+			img_hold_release_others(holds, hold);
+			d->held_since = jiffies;
+		}
+		if (!err && time_after(jiffies, end)) {
+			img_hold_release_others(holds, NULL);
+			return -EAGAIN;
+		}
+		if (err && err != -ESRCH)
+			return err;
+		if (err) {
 			xa_erase(holds, i);
 			img_hold_release(hold);
-		} else if (err) {
-			if (err == -EAGAIN)
-				img_hold_release_others(holds, hold);
-			return err;
 		}
 		cond_resched();
 	}
@@ -392,11 +399,8 @@ int img_hold_all(struct img_dump *d, struct xarray *holds)
 		d->held_since = jiffies;
 	end = d->held_since + msecs_to_jiffies(ms);
 	do {
-		int err = img_hold_wait_all(holds, end);
+		int err = img_hold_wait_all(d, holds, end);
 
-		/* Nobody waits for the one that is busy. */
-		if (err == -EAGAIN)
-			d->held_since = jiffies;
 		if (err)
 			return err;
 		n = img_hold_new(d, holds);

@@ -58,6 +58,14 @@ static inline void start(pthread_t *t, void *(*fn)(void *), void *arg)
 	}
 }
 
+static inline void start_all(pthread_t *t, int nr, void *(*fn)(void *))
+{
+	int i;
+
+	for (i = 0; i < nr; i++)
+		start(&t[i], fn, NULL);
+}
+
 static inline void join_all(pthread_t *t, int nr)
 {
 	int i;

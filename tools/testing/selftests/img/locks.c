@@ -97,12 +97,10 @@ static void wait_for_sleepers(int nr, long call)
 IMG_TEST(pi_mutex)
 {
 	pthread_t t[3];
-	int i;
 
 	init_mutex(&held[0], PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED);
 	CHECK_EQ(0, pthread_mutex_lock(&held[0]));
-	for (i = 0; i < 3; i++)
-		start(&t[i], wants, NULL);
+	start_all(t, 3, wants);
 	await(&waiting, 3);
 	wait_for_sleepers(3, SYS_futex);
 	img_freeze();

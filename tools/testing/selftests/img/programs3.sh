@@ -43,6 +43,7 @@ in_launcher() {
 	java)
 		# Where it reads classes from that it has not loaded yet.
 		exec 3<"$java_home/lib/modules"
+		[ -z "$one_cpu" ] || exec $one_cpu "$image"
 		;;
 	xz)
 		# A pipe by which its signal handler wakes it.
@@ -209,11 +210,19 @@ rm -f "$scratch/big"
 # the image.  The JVM sets its coredump_filter to have what it has mapped in core
 # files, which for an image means all of the files, 130 MB of them.  It would be
 # resumed as well, but a dump takes longer than the program.
+#
+# It replaces the beginning of a function that others execute by one write of
+# eight bytes.  An emulated processor reads an instruction byte by byte, so it may
+# see the first one of the old and the rest of the new.  The JVM crashes then,
+# dumped or not, so it stays on one processor there.
+one_cpu=
+! grep -q 'QEMU TCG' /proc/cpuinfo || one_cpu="taskset -c 0"
 if have java && [ -e "$here/ProgJava.class" ]; then
 	java_home=$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")
 	marks=1
+	# shellcheck disable=SC2086 # words
 	work "java: threads, locks, compilers, garbage collection" java 3 /dev/null \
-		java -XX:-UsePerfData -XX:-UseContainerSupport \
+		$one_cpu java -XX:ActiveProcessorCount=2 -XX:-UsePerfData -XX:-UseContainerSupport \
 		-XX:+UnlockDiagnosticVMOptions -XX:-DumpSharedMappingsInCore \
 		-XX:-DumpPrivateMappingsInCore -XX:+UseG1GC -Xmx32m \
 		-cp "$here" ProgJava 150 "$mark"

@@ -46,55 +46,70 @@ static void await_tasks(int nr)
  * struct pattern - what a thread has in its registers
  * @go: the thread waits for it; first, since it is the address in RDI
  * @spin: it does so in user mode
+ * @avx: the processor has YMM registers
  * @gpr: RBX, RBP, R12 to R15, R8, R9
- * @vec: XMM0 to XMM15
+ * @vec: YMM0 to YMM15, or the XMM in the first half of each
  * @seen_gpr: the same, afterwards
  * @seen_vec: the same, afterwards
  */
 struct pattern {
 	volatile int go;
 	int spin;
+	uint64_t avx;
 	uint64_t gpr[8];
-	uint8_t vec[16][16];
+	uint8_t vec[16][32];
 	uint64_t seen_gpr[8];
-	uint8_t seen_vec[16][16];
+	uint8_t seen_vec[16][32];
 };
 
 void pattern_wait(struct pattern *p);
 
-#define LOAD_X(n)	"movdqu (72 + 16 * " #n ")(%rdi), %xmm" #n "\n"
-#define STORE_X(n)	"movdqu %xmm" #n ", (392 + 16 * " #n ")(%rdi)\n"
-#define EACH_X(x)	x(0) x(1) x(2) x(3) x(4) x(5) x(6) x(7) x(8) x(9) x(10)	\
+#define LOAD_X(n)	"movdqu (80 + 32 * " #n ")(%rdi), %xmm" #n "\n"
+#define LOAD_Y(n)	"vmovdqu (80 + 32 * " #n ")(%rdi), %ymm" #n "\n"
+#define STORE_X(n)	"movdqu %xmm" #n ", (656 + 32 * " #n ")(%rdi)\n"
+#define STORE_Y(n)	"vmovdqu %ymm" #n ", (656 + 32 * " #n ")(%rdi)\n"
+#define EACH(x)		x(0) x(1) x(2) x(3) x(4) x(5) x(6) x(7) x(8) x(9) x(10)	\
 			x(11) x(12) x(13) x(14) x(15)
 
-_Static_assert(offsetof(struct pattern, vec) == 72, "see LOAD_X");
-_Static_assert(offsetof(struct pattern, seen_gpr) == 328, "see below");
-_Static_assert(offsetof(struct pattern, seen_vec) == 392, "see STORE_X");
+_Static_assert(offsetof(struct pattern, vec) == 80, "see LOAD_X");
+_Static_assert(offsetof(struct pattern, seen_gpr) == 592, "see below");
+_Static_assert(offsetof(struct pattern, seen_vec) == 656, "see STORE_X");
 
 __asm__(
 	".text\n"
 	".globl pattern_wait\n"
 	"pattern_wait:\n"
 	"push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\n"
-	"mov 8(%rdi), %rbx\nmov 16(%rdi), %rbp\n"
-	"mov 24(%rdi), %r12\nmov 32(%rdi), %r13\nmov 40(%rdi), %r14\nmov 48(%rdi), %r15\n"
-	"mov 56(%rdi), %r8\nmov 64(%rdi), %r9\n"
-	EACH_X(LOAD_X)
+	"mov 16(%rdi), %rbx\nmov 24(%rdi), %rbp\n"
+	"mov 32(%rdi), %r12\nmov 40(%rdi), %r13\nmov 48(%rdi), %r14\nmov 56(%rdi), %r15\n"
+	"mov 64(%rdi), %r8\nmov 72(%rdi), %r9\n"
+	"cmpq $0, 8(%rdi)\nje 1f\n"
+	EACH(LOAD_Y)
+	"jmp 2f\n"
+	"1:\n"
+	EACH(LOAD_X)
+	"2:\n"
 	"mov $128, %esi\n"	/* FUTEX_WAIT_PRIVATE */
 	"xor %edx, %edx\nxor %r10d, %r10d\n"
-	"1:\n"
-	"cmpl $0, (%rdi)\njne 3f\n"
-	"cmpl $0, 4(%rdi)\nje 2f\n"
-	"pause\njmp 1b\n"
-	"2:\n"
+	"3:\n"
+	"cmpl $0, (%rdi)\njne 5f\n"
+	"cmpl $0, 4(%rdi)\nje 4f\n"
+	"pause\njmp 3b\n"
+	"4:\n"
 	"mov $202, %eax\n"	/* futex */
 	"syscall\n"
-	"jmp 1b\n"
-	"3:\n"
-	"mov %rbx, 328(%rdi)\nmov %rbp, 336(%rdi)\n"
-	"mov %r12, 344(%rdi)\nmov %r13, 352(%rdi)\nmov %r14, 360(%rdi)\nmov %r15, 368(%rdi)\n"
-	"mov %r8, 376(%rdi)\nmov %r9, 384(%rdi)\n"
-	EACH_X(STORE_X)
+	"jmp 3b\n"
+	"5:\n"
+	"mov %rbx, 592(%rdi)\nmov %rbp, 600(%rdi)\n"
+	"mov %r12, 608(%rdi)\nmov %r13, 616(%rdi)\nmov %r14, 624(%rdi)\nmov %r15, 632(%rdi)\n"
+	"mov %r8, 640(%rdi)\nmov %r9, 648(%rdi)\n"
+	"cmpq $0, 8(%rdi)\nje 6f\n"
+	EACH(STORE_Y)
+	"vzeroupper\n"
+	"jmp 7f\n"
+	"6:\n"
+	EACH(STORE_X)
+	"7:\n"
 	"pop %r15\npop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\n"
 	"ret\n"
 );
@@ -132,6 +147,7 @@ static void own_set_up(struct own *o, char *stack, size_t len)
 
 	img_fill(&o->pattern.gpr, sizeof(o->pattern.gpr), o->nr);
 	img_fill(&o->pattern.vec, sizeof(o->pattern.vec), o->nr + 1);
+	o->pattern.avx = !!__builtin_cpu_supports("avx");
 	img_fill(tls_words, sizeof(tls_words), o->nr + 2);
 	img_fill(stack, len, o->nr + 3);
 	MUST(sigaltstack(&ss, NULL));
@@ -146,12 +162,14 @@ static void own_set_up(struct own *o, char *stack, size_t len)
 static void own_check(struct own *o, const char *stack, size_t len)
 {
 	sigset_t mask, want = own_mask(o->nr);
+	size_t width = o->pattern.avx ? 32 : 16;
 	char name[16], expect[16];
-	int sig = 0;
+	int i, sig = 0;
 	stack_t ss;
 
 	CHECK(!memcmp(o->pattern.gpr, o->pattern.seen_gpr, sizeof(o->pattern.gpr)));
-	CHECK(!memcmp(o->pattern.vec, o->pattern.seen_vec, sizeof(o->pattern.vec)));
+	for (i = 0; i < 16; i++)
+		CHECK(!memcmp(o->pattern.vec[i], o->pattern.seen_vec[i], width));
 	CHECK_FILL(tls_words, sizeof(tls_words), o->nr + 2);
 	CHECK_FILL(stack, len, o->nr + 3);
 	MUST(sigaltstack(NULL, &ss));
@@ -852,10 +870,8 @@ static void *sleeps(void *arg)
 IMG_TEST(sleeps_go_on)
 {
 	pthread_t t[8];
-	int i;
 
-	for (i = 0; i < 8; i++)
-		start(&t[i], sleeps, NULL);
+	start_all(t, 8, sleeps);
 	while (waiting < 8)
 		sched_yield();
 	img_freeze();
@@ -962,10 +978,8 @@ static void *forks(void *arg)
 IMG_TEST(fork_from_a_thread)
 {
 	pthread_t t[3];
-	int i;
 
-	for (i = 0; i < 3; i++)
-		start(&t[i], forks, NULL);
+	start_all(t, 3, forks);
 	await(&waiting, 3);
 	img_freeze();
 	tell(&go, 1);

@@ -54,7 +54,7 @@ in_mid_work() {
 	began=$(date +%s%N)
 	wait "$pid" || {
 		echo "exit status $?"
-		head -n 5 "$out"
+		head -n 25 "$out"
 		return 1
 	}
 	[ -s "$out" ] || return
@@ -114,7 +114,7 @@ disturbed() {
 	fi
 	wait "$pid" || {
 		echo "exit status $?"
-		[ -n "$streams" ] || head -n 5 "$out"
+		[ -n "$streams" ] || head -n 25 "$out"
 		return 1
 	}
 	cmp "$scratch/want" "$out" || {
