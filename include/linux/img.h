@@ -111,6 +111,7 @@ struct posix_timer_state {
  * @stopped: that thread is in a job control stop
  * @result: what its system call returns in the image, 0: as it is
  * @stops: the target is stopped, or is about to be
+ * @rounds: how often the threads were held for as long as they may be
  * @nr_threads: how many threads it has
  * @held_since: when its threads were asked to rest, in jiffies
  * @notes: the notes so far
@@ -145,6 +146,7 @@ struct img_dump {
 	bool			stopped;
 	long			result;
 	bool			stops;
+	u8			rounds;
 	unsigned int		nr_threads;
 	unsigned long		held_since;
 	struct img_buf		notes;
@@ -392,6 +394,7 @@ struct img_dump *img_dump_open(struct task_struct *task);
 void img_dump_close(struct img_dump *d);
 __printf(3, 4)
 int img_dump_refuse(struct img_dump *d, int err, const char *fmt, ...);
+bool img_dump_stops(struct img_dump *d);
 
 /* quiesce.c */
 struct img_hold;

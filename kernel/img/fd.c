@@ -141,6 +141,8 @@ static int img_fd_save(struct img_dump *d)
 	img_buf_free(&names);
 	kvfree(table);
 	kfree(page);
+	/* The target goes on, and what it closes is to be closed. */
+	img_fd_drop(d);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 
 static const struct img_part *const img_parts[] = {
+	&img_part_fd,
 	&img_part_seccomp,
 	&img_part_thread,
 	&img_part_threads,
@@ -42,7 +43,6 @@ static const struct img_part *const img_parts[] = {
 	&img_part_object_data,
 	&img_part_pages,
 	&img_part_ntfile,
-	&img_part_fd,
 };
 
 /**

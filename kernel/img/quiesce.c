@@ -38,6 +38,12 @@
 #define IMG_PATIENCE_THREAD_MS	2U
 
 /*
+ * Threads that seldom get a processor need longer.  Each time it was not enough,
+ * it is twice as long, up to this.
+ */
+#define IMG_PATIENCE_MAX_MS	4000U
+
+/*
  * What a sleeper may sleep in to be looked at from outside: a sleep that a
  * signal could have ended at the same place, or a job control stop.
  */
@@ -92,7 +98,8 @@ static void img_hold_put(struct img_hold *hold)
 
 /*
  * As in ptrace_stop(), who is woken here waits for us to be off the CPU and
- * not just preempted, which would cost them a tick.
+ * not just preempted, which would cost them a tick.  PREEMPT_RT can do without
+ * that, and wake_up() sleeps there.
  */
 static void img_hold_rest(struct img_hold *hold)
 {
@@ -102,10 +109,12 @@ static void img_hold_rest(struct img_hold *hold)
 		prepare_to_wait(&hold->parked_at, &wait, TASK_KILLABLE | TASK_FREEZABLE);
 		if (READ_ONCE(hold->released) || fatal_signal_pending(current))
 			break;
-		preempt_disable();
+		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+			preempt_disable();
 		WRITE_ONCE(hold->parked, true);
 		wake_up(&hold->parking);
-		preempt_enable_no_resched();
+		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+			preempt_enable_no_resched();
 		schedule();
 	}
 	WRITE_ONCE(hold->parked, false);
@@ -114,13 +123,15 @@ static void img_hold_rest(struct img_hold *hold)
 
 /*
  * Runs in the thread that is to be held.  In the middle of an exec it must not
- * park: it may hold locks, and its registers do not belong to its memory.
+ * park: it may hold locks, and its registers do not belong to its memory.  One
+ * that is traced runs this before its tracer is told about the system call
+ * that it is in the middle of.
  */
 static void img_hold_park(struct callback_head *work)
 {
 	struct img_hold *hold = container_of(work, struct img_hold, work);
 
-	if (current->in_execve) {
+	if (current->in_execve || current->ptrace) {
 		if (cmpxchg(&hold->turn, IMG_TURN_THREAD, IMG_TURN_DUMPER) == IMG_TURN_THREAD)
 			return;
 	} else if (!(current->flags & PF_EXITING)) {
@@ -327,6 +338,37 @@ static void img_hold_release_others(struct xarray *holds, struct img_hold *busy)
 }
 
 /*
+ * One that runs, or would if a processor were free, is at the boundary soon.
+ * What another one waits for may be one of those that we hold.
+ */
+static bool img_hold_is_near(struct img_hold *hold)
+{
+	return READ_ONCE(hold->task->__state) == TASK_RUNNING &&
+		READ_ONCE(hold->turn) == IMG_TURN_THREAD;
+}
+
+/* For how long they may be held this time, in milliseconds. */
+static unsigned int img_hold_patience(struct img_dump *d)
+{
+	unsigned int ms = IMG_PATIENCE_MS + IMG_PATIENCE_THREAD_MS * get_nr_threads(d->task);
+
+	return max(ms, min(ms << d->rounds, IMG_PATIENCE_MAX_MS));
+}
+
+static void img_hold_longer(struct img_dump *d)
+{
+	if (d->rounds < 8)
+		d->rounds++;
+}
+
+static int img_hold_give_up(struct img_dump *d, struct xarray *holds)
+{
+	img_hold_longer(d);
+	img_hold_release_others(holds, NULL);
+	return -EAGAIN;
+}
+
+/*
  * Threads wait for one another here, but not longer than until @end in jiffies:
  * then all of them go on, and the caller is to wait before it holds them again.
  */
@@ -337,15 +379,18 @@ static int img_hold_wait_all(struct img_dump *d, struct xarray *holds, unsigned 
 	int err;
 
 	xa_for_each(holds, i, hold) {
-		err = img_hold_wait(hold);
+		do {
+			err = img_hold_wait(hold);
+		} while (err == -EAGAIN && img_hold_is_near(hold) &&
+			 time_before(jiffies, end));
 		if (err == -EAGAIN) {
+			if (img_hold_is_near(hold))
+				img_hold_longer(d);
 			img_hold_release_others(holds, hold);
 			d->held_since = jiffies;
 		}
-		if (!err && time_after(jiffies, end)) {
-			img_hold_release_others(holds, NULL);
-			return -EAGAIN;
-		}
+		if (!err && time_after(jiffies, end))
+			return img_hold_give_up(d, holds);
 		if (err && err != -ESRCH)
 			return err;
 		if (err) {
@@ -391,13 +436,12 @@ static bool img_hold_complete(struct img_dump *d, struct xarray *holds)
  */
 int img_hold_all(struct img_dump *d, struct xarray *holds)
 {
-	unsigned int ms = IMG_PATIENCE_MS + IMG_PATIENCE_THREAD_MS * get_nr_threads(d->task);
 	unsigned long end;
 	int n;
 
 	if (xa_empty(holds))
 		d->held_since = jiffies;
-	end = d->held_since + msecs_to_jiffies(ms);
+	end = d->held_since + msecs_to_jiffies(img_hold_patience(d));
 	do {
 		int err = img_hold_wait_all(d, holds, end);
 
@@ -409,9 +453,7 @@ int img_hold_all(struct img_dump *d, struct xarray *holds)
 		return n;
 	if (img_hold_complete(d, holds))
 		return 0;
-	if (time_after(jiffies, end))
-		img_hold_release_others(holds, NULL);
-	return -EAGAIN;
+	return time_after(jiffies, end) ? img_hold_give_up(d, holds) : -EAGAIN;
 }
 
 /**

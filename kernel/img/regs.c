@@ -10,6 +10,7 @@
  * Those of the other threads are set before they have ever run.
  */
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/img.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
@@ -272,20 +273,28 @@ struct img_setter {
 	int				err;
 };
 
+/* How often to look whether a thread sleeps before we sleep in between. */
+#define IMG_SETTER_SPINS	100
+
 /*
  * The thread is on its way to sleep in img_regs_finish().  A wake-up from
  * elsewhere, which the kernel allows at any time, would have switched it in
- * and out in the middle of our writes: then write again.
+ * and out in the middle of our writes: then write again.  When it does not get
+ * to sleep soon, it has no processor, maybe for our sake.
  */
 static void img_setter_work(struct work_struct *work)
 {
 	struct img_setter *s = container_of(work, struct img_setter, work);
+	unsigned int spins = 0;
 	unsigned long cookie;
 
 	do {
 		cookie = wait_task_inactive(s->task, TASK_UNINTERRUPTIBLE);
 		if (!cookie) {
-			cond_resched();
+			if (++spins < IMG_SETTER_SPINS)
+				cond_resched();
+			else
+				usleep_range(50, 100);
 			continue;
 		}
 		s->err = img_set_regs(s->task, s->t);

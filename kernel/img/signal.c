@@ -147,7 +147,10 @@ static int img_signal_room(struct task_struct *t, struct img_signal_copy *c)
 	return c->infos ? 0 : -ENOMEM;
 }
 
-/* -EAGAIN: more signals came in since the room was made. */
+/*
+ * -EAGAIN: more signals came in since the room was made, or a SIGCONT since the
+ * first thread was copied: it takes a stop back.
+ */
 static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 {
 	struct task_struct *t = d->task;
@@ -156,7 +159,7 @@ static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 
 	if (!lock_task_sighand(t, &flags))
 		return -ESRCH;
-	if (img_count_all_pending(t) > c->max) {
+	if (img_count_all_pending(t) > c->max || img_dump_stops(d) != d->stops) {
 		err = -EAGAIN;
 	} else {
 		img_copy_actions(rcu_dereference_raw(t->sighand), c->actions);

@@ -11,6 +11,7 @@
 #include <linux/pid.h>
 #include <linux/ptrace.h>
 #include <linux/ratelimit.h>
+#include <linux/rwsem.h>
 #include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -27,6 +28,9 @@
  * wakes up and sleeps again in its system call faster than it can be copied.
  */
 #define IMG_TRIES	1000
+
+/* How often to look whether the lock of its mappings is free. */
+#define IMG_LOCK_TRIES	200
 
 /* For how long a target's threads may be held by tries that fail, in jiffies. */
 #define IMG_HELD_MAX	HZ
@@ -123,8 +127,15 @@ static int img_dump_vet(struct img_dump *d, struct mm_struct *mm)
 	return c.traced ? img_dump_refuse(d, -EBUSY, "it is being traced") : 0;
 }
 
-/* Is a stop on its way that no handler can prevent, or has it come? */
-static bool img_dump_stops(struct img_dump *d)
+/**
+ * img_dump_stops() - is a stop on its way that no handler can prevent?
+ * @d: the dump
+ *
+ * Context: any; what it says holds for as long as the lock of the signal
+ *	handlers, which it does not need, is held.
+ * Return: true also if it has come.
+ */
+bool img_dump_stops(struct img_dump *d)
 {
 	bool stops = sigismember(&d->task->signal->shared_pending.signal, SIGSTOP);
 	struct task_struct *t;
@@ -184,6 +195,24 @@ static int img_capture_threads(struct img_dump *d, struct xarray *holds)
 }
 
 /*
+ * A thread can be at rest with this lock, in a fault that a FUSE server is to
+ * serve.  Do not wait for it while we hold that server.
+ */
+static int img_wait_mmap_lock(struct mm_struct *mm)
+{
+	unsigned int n;
+
+	for (n = 0; rwsem_is_locked(&mm->mmap_lock); n++) {
+		if (n == IMG_LOCK_TRIES)
+			return -EAGAIN;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+		usleep_range(IMG_RETRY_US, 2 * IMG_RETRY_US);
+	}
+	return 0;
+}
+
+/*
  * Everything in here is one instant of the target if @holds say so before and
  * after; if not, -EAGAIN.
  */
@@ -201,6 +230,9 @@ static int img_capture_instant(struct img_dump *d, struct xarray *holds)
 	err = img_capture_threads(d, holds);
 	if (!err)
 		err = img_parts_hold(d);
+	if (err)
+		return err;
+	err = img_wait_mmap_lock(d->mm);
 	if (err)
 		return err;
 	snapshot = mm_snapshot(d->mm);
@@ -325,6 +357,19 @@ static void img_capture_again(struct img_dump *d)
 	d->nr_threads = 0;
 }
 
+/* Does a thread of it say that storage depends on it (PR_SET_IO_FLUSHER)? */
+static bool img_serves_storage(struct img_dump *d)
+{
+	struct task_struct *t;
+	bool serves = false;
+
+	rcu_read_lock();
+	for_each_thread(d->task, t)
+		serves |= !!(READ_ONCE(t->flags) & PF_MEMALLOC_NOIO);
+	rcu_read_unlock();
+	return serves;
+}
+
 static int img_capture_held(struct img_dump *d, struct xarray *holds)
 {
 	unsigned int tries = 0;
@@ -351,15 +396,23 @@ static int img_capture_held(struct img_dump *d, struct xarray *holds)
 
 static int img_hold_and_capture(struct img_dump *d)
 {
+	unsigned int noio = 0;
 	struct xarray holds;
+	bool serves;
 	int err;
 
 	err = img_may_dump(d);
 	if (err)
 		return err;
 	xa_init(&holds);
+	/* What we wait for must not wait for the target. */
+	serves = img_serves_storage(d);
+	if (serves)
+		noio = memalloc_noio_save();
 	err = img_capture_held(d, &holds);
 	img_hold_release_all(&holds);
+	if (serves)
+		memalloc_noio_restore(noio);
 	return err;
 }
 

@@ -11,6 +11,7 @@
 #include <linux/dax.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/img.h>
@@ -231,6 +232,22 @@ static int img_store_fits(struct img_dump *d, struct file *file, u64 bytes)
 	return 0;
 }
 
+/* To be told about our reading the file, and to lose the lease. */
+static bool img_is_leased(struct file *file)
+{
+	struct file_lock_context *ctx = locks_inode_context(file_inode(file));
+	struct file_lease *fl;
+	bool leased = false;
+
+	if (!ctx)
+		return false;
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
+		leased |= fl->c.flc_type == F_WRLCK;
+	spin_unlock(&ctx->flc_lock);
+	return leased;
+}
+
 /* Nobody who listens to files is asked: it may be the target, which waits. */
 static struct file *img_open_again(struct file *file)
 {
@@ -252,7 +269,8 @@ static struct file *img_open_again(struct file *file)
  * Context: may sleep, killable.
  * Return: 0, -EINTR, -EIO when a page cannot be had, -ENOMEM also when there is
  *	more than fits into memory, -EFBIG when there are more runs than an image
- *	may have, or an error of opening or reading the file.
+ *	may have, -EOPNOTSUPP when somebody has a lease for writing, or an error of
+ *	opening or reading the file.
  */
 int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
 {
@@ -262,7 +280,12 @@ int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
 	err = img_store_fits(d, file, bytes) ?: img_store_make(d);
 	if (err)
 		return err;
+	if (!shmem_file(file) && img_is_leased(file))
+		return img_dump_refuse(d, -EOPNOTSUPP, "a lease on %pD2", file);
 	src.file = shmem_file(file) ? get_file(file) : img_open_again(file);
+	/* One that came meanwhile, and not that the target moved. */
+	if (src.file == ERR_PTR(-EWOULDBLOCK))
+		src.file = ERR_PTR(-EOPNOTSUPP);
 	if (IS_ERR(src.file))
 		return img_dump_refuse(d, PTR_ERR(src.file), "cannot open %pD2", file);
 	set_current_oom_origin();

@@ -4,6 +4,7 @@
  * a line in the kernel log that says what it is; the process is not harmed.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
@@ -15,10 +16,12 @@
 #include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "img_test.h"
@@ -63,6 +66,31 @@ TARGET(sealed_between)
 	CHECK(q != MAP_FAILED);
 	freeze_with(p);
 	CHECK_EQ(-1, mprotect(q, PAGE, RW));
+}
+
+/* To read the file would break its lease, and the process be told. */
+TARGET(leased)
+{
+	const char *dir = img_path("ramfs");
+	char path[PATH_MAX], *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/file", dir);
+	MUST(mkdir(dir, 0755));
+	MUST(mount("none", dir, "ramfs", 0, NULL));
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	CHECK(fd >= 0);
+	MUST(ftruncate(fd, 4 * 4096));
+	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	MUST(unlink(path));
+	MUST(fcntl(fd, F_SETLEASE, F_WRLCK));
+	img_freeze();
+	CHECK_EQ(F_WRLCK, fcntl(fd, F_GETLEASE));
+	close(fd);
+	munmap(p, 4096);
+	MUST(umount(dir));
+	MUST(rmdir(dir));
 }
 
 TARGET(shared_sysv)
@@ -340,6 +368,7 @@ FIXTURE_TEARDOWN(state)
 	FIXTURE_VARIANT_ADD(state, _name) { .name = #_name, .error = _error }
 
 STATE(sealed_between, EOPNOTSUPP);
+STATE(leased, EOPNOTSUPP);
 STATE(shared_sysv, EOPNOTSUPP);
 STATE(huge_tlb, EOPNOTSUPP);
 STATE(userfault, EOPNOTSUPP);

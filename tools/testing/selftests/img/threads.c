@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -269,6 +270,53 @@ TEST_F_TIMEOUT(number, each_its_own, 120)
 	IMG_SPAWN(&p, "each_its_own", variant->mode, variant->nr, NULL);
 	for (i = 0; i < variant->cycles; i++)
 		ASSERT_EQ(0, img_cycle(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
+/* All threads get a processor only when nobody else wants it. */
+static int be_late(pid_t pid)
+{
+	struct dirent *e;
+	char path[32];
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	if (!d)
+		return -1;
+	while ((e = readdir(d))) {
+		if (atoi(e->d_name) && !setpriority(PRIO_PROCESS, atoi(e->d_name), 19))
+			n++;
+	}
+	closedir(d);
+	return n;
+}
+
+/* Threads that run, but seldom get a processor, are waited for together. */
+TEST(late_threads)
+{
+	struct img_proc p;
+	pid_t pid[4];
+	int i;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	IMG_SPAWN(&p, "each_its_own", 's', "12", NULL);
+	ASSERT_EQ(12, be_late(p.pid));
+	for (i = 0; i < 4; i++) {
+		pid[i] = fork();
+		if (!pid[i])
+			for (;;)
+				;
+	}
+	EXPECT_EQ(0, img_dump(&p));
+	EXPECT_EQ(0, img_dump(&p));
+	for (i = 0; i < 4; i++) {
+		kill(pid[i], SIGKILL);
+		waitpid(pid[i], NULL, 0);
+	}
+	ASSERT_EQ(0, img_cycle(&p));
 	ASSERT_EQ(0, img_finish(&p));
 }
 
