@@ -49,6 +49,9 @@
  */
 #define IMG_SLEEP_STATES	(TASK_INTERRUPTIBLE | __TASK_STOPPED)
 
+/* And this is a sleep that a signal interrupts, but the call goes on (FUSE). */
+#define IMG_SLEEP_GOES_ON	TASK_NOLOAD
+
 /**
  * enum img_turn - whose turn it is to care for the work of a hold
  * @IMG_TURN_THREAD: the thread's, which will run it
@@ -170,12 +173,13 @@ static struct img_hold *img_hold_start(struct task_struct *task)
  */
 static bool img_hold_catch(struct img_hold *hold)
 {
+	unsigned int state = READ_ONCE(hold->task->__state);
 	unsigned int states = IMG_SLEEP_STATES;
 
 	if (READ_ONCE(hold->parked))
 		states |= TASK_UNINTERRUPTIBLE;
-	hold->state = READ_ONCE(hold->task->__state) & states;
-	if (!hold->state)
+	hold->state = state & states;
+	if (!hold->state || (state & IMG_SLEEP_GOES_ON))
 		return false;
 	hold->cookie = wait_task_inactive(hold->task, hold->state);
 	return hold->cookie && !hold->task->in_execve;

@@ -195,8 +195,8 @@ static int img_capture_threads(struct img_dump *d, struct xarray *holds)
 }
 
 /*
- * A thread can be at rest with this lock, in a fault that a FUSE server is to
- * serve.  Do not wait for it while we hold that server.
+ * A thread might be at rest with this lock, in a fault that somebody is to serve.
+ * Do not wait for it: we may be who holds that somebody.
  */
 static int img_wait_mmap_lock(struct mm_struct *mm)
 {

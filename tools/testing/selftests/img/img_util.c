@@ -699,7 +699,7 @@ static void img_diag_threads(pid_t pid)
 /* Wait for a message of this type; 0, or -ESRCH when the target is gone. */
 int img_recv(struct img_proc *p, char type, char *text, size_t size)
 {
-	uint64_t end = img_deadline(30);
+	uint64_t end = img_deadline(60);
 	struct pollfd pfd = { .fd = p->sock, .events = POLLIN };
 	char buf[2048];
 	ssize_t n;
@@ -1006,7 +1006,7 @@ int img_go(struct img_proc *p)
 
 int img_wait_status(pid_t pid, int *status)
 {
-	uint64_t end = img_deadline(30);
+	uint64_t end = img_deadline(60);
 	unsigned int ms = 1;
 	pid_t got;
 
