@@ -258,7 +258,8 @@ int img_prctl_finish(const struct img_thread *th)
 	err = img_finish_slack(th);
 	if (!err)
 		err = img_finish_mce(flags);
-	if (!err)
+	/* Of the process: once, while the other threads restore what is theirs. */
+	if (!err && thread_group_leader(current))
 		err = ksys_prctl(PR_SET_CHILD_SUBREAPER, !!(flags & IMG_THREAD_SUBREAPER),
 				 0, 0, 0);
 	if (!err && (flags & IMG_THREAD_KEEP_CAPS))
