@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 
 static const struct img_part *const img_parts[] = {
+	/* First, since it lets go of files that the target may close. */
 	&img_part_fd,
 	&img_part_seccomp,
 	&img_part_thread,

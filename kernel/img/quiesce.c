@@ -361,7 +361,7 @@ static unsigned int img_hold_patience(struct img_dump *d)
 
 static void img_hold_longer(struct img_dump *d)
 {
-	if (d->rounds < 8)
+	if (img_hold_patience(d) < IMG_PATIENCE_MAX_MS)
 		d->rounds++;
 }
 

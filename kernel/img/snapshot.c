@@ -131,8 +131,7 @@ static int img_dump_vet(struct img_dump *d, struct mm_struct *mm)
  * img_dump_stops() - is a stop on its way that no handler can prevent?
  * @d: the dump
  *
- * Context: any; what it says holds for as long as the lock of the signal
- *	handlers, which it does not need, is held.
+ * Context: the lock of the signal handlers is held.
  * Return: true also if it has come.
  */
 bool img_dump_stops(struct img_dump *d)
@@ -149,6 +148,18 @@ bool img_dump_stops(struct img_dump *d)
 	}
 	rcu_read_unlock();
 	return stops;
+}
+
+/* That a target is gone is found by what copies its signals. */
+static void img_capture_stops(struct img_dump *d)
+{
+	struct task_struct *t = d->task;
+	unsigned long flags;
+
+	if (!lock_task_sighand(t, &flags))
+		return;
+	d->stops = img_dump_stops(d);
+	unlock_task_sighand(t, &flags);
 }
 
 /* @hold is NULL for the thread that dumps its own process. */
@@ -226,13 +237,12 @@ static int img_capture_instant(struct img_dump *d, struct xarray *holds)
 	err = img_dump_vet(d, d->mm);
 	if (err)
 		return err;
-	d->stops = img_dump_stops(d);
+	img_capture_stops(d);
 	err = img_capture_threads(d, holds);
 	if (!err)
 		err = img_parts_hold(d);
-	if (err)
-		return err;
-	err = img_wait_mmap_lock(d->mm);
+	if (!err)
+		err = img_wait_mmap_lock(d->mm);
 	if (err)
 		return err;
 	snapshot = mm_snapshot(d->mm);

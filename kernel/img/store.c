@@ -248,12 +248,26 @@ static bool img_is_leased(struct file *file)
 	return leased;
 }
 
-/* Nobody who listens to files is asked: it may be the target, which waits. */
-static struct file *img_open_again(struct file *file)
+/*
+ * The file, to be read by us.  Nobody who listens to files is asked: it may be the
+ * target, which waits.  A lease can come between our look and the open, whose error
+ * for it is not to be taken for a target that moved.
+ */
+static struct file *img_open_again(struct img_dump *d, struct file *file)
 {
-	return dentry_open(&file->f_path,
-			   O_RDONLY | O_LARGEFILE | O_NONBLOCK | __FMODE_NONOTIFY,
-			   file->f_cred);
+	struct file *again = ERR_PTR(-EWOULDBLOCK);
+
+	if (shmem_file(file))
+		return get_file(file);
+	if (!img_is_leased(file))
+		again = dentry_open(&file->f_path,
+				    O_RDONLY | O_LARGEFILE | O_NONBLOCK | __FMODE_NONOTIFY,
+				    file->f_cred);
+	if (again == ERR_PTR(-EWOULDBLOCK))
+		return ERR_PTR(img_dump_refuse(d, -EOPNOTSUPP, "a lease on %pD2", file));
+	if (IS_ERR(again))
+		img_dump_refuse(d, PTR_ERR(again), "cannot open %pD2", file);
+	return again;
 }
 
 /**
@@ -280,14 +294,9 @@ int img_store_object(struct img_dump *d, struct file *file, u64 bytes)
 	err = img_store_fits(d, file, bytes) ?: img_store_make(d);
 	if (err)
 		return err;
-	if (!shmem_file(file) && img_is_leased(file))
-		return img_dump_refuse(d, -EOPNOTSUPP, "a lease on %pD2", file);
-	src.file = shmem_file(file) ? get_file(file) : img_open_again(file);
-	/* One that came meanwhile, and not that the target moved. */
-	if (src.file == ERR_PTR(-EWOULDBLOCK))
-		src.file = ERR_PTR(-EOPNOTSUPP);
+	src.file = img_open_again(d, file);
 	if (IS_ERR(src.file))
-		return img_dump_refuse(d, PTR_ERR(src.file), "cannot open %pD2", file);
+		return PTR_ERR(src.file);
 	set_current_oom_origin();
 	err = img_copy_source(d, &src);
 	clear_current_oom_origin();

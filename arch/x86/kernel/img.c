@@ -2,7 +2,7 @@
 /*
  * Process images on x86-64: what register sets cannot say.
  *
- * CPU features, the vDSO, register values that no return to user mode would
+ * CPU features, register values that no return to user mode would
  * survive, and state that is refused.
  */
 #include <linux/cpufeature.h>
@@ -12,16 +12,13 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/seccomp.h>
-#include <linux/security.h>
 #include <linux/uaccess.h>
-#include <crypto/sha2.h>
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/fsgsbase.h>
 #include <asm/prctl.h>
 #include <asm/segment.h>
 #include <asm/syscall.h>
-#include <asm/vdso.h>
 
 #include "fpu/internal.h"
 #include "fpu/legacy.h"
@@ -137,131 +134,20 @@ static int img_arch_hold_thread(struct img_dump *d)
 	return obstacle ? img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle) : 0;
 }
 
-/* The .note section tells the kernel's version; the code does not depend on it. */
-static void img_vdso_note(const struct vdso_image *image, size_t *start, size_t *end)
-{
-	const struct elf64_hdr *ehdr = image->data;
-	const struct elf64_phdr *phdr = image->data + ehdr->e_phoff;
-	unsigned int i;
-
-	*start = 0;
-	*end = 0;
-	for (i = 0; i < ehdr->e_phnum; i++) {
-		if (phdr[i].p_type == PT_NOTE) {
-			*start = phdr[i].p_offset;
-			*end = phdr[i].p_offset + phdr[i].p_filesz;
-			return;
-		}
-	}
-}
-
-static void img_vdso_digest(const struct vdso_image *image, u8 *digest)
-{
-	struct sha256_state state;
-	size_t start, end, i;
-
-	img_vdso_note(image, &start, &end);
-	sha256_init(&state);
-	sha256_update(&state, image->data, start);
-	for (i = start; i < end; i++)
-		sha256_update(&state, (const u8 *)"", 1);
-	sha256_update(&state, image->data + end, image->size - end);
-	sha256_final(&state, digest);
-}
-
-/* What a program can do to them, and is not done again. */
-#define IMG_VM_ADVISED	(VM_SEALED | VM_DONTCOPY | VM_RAND_READ | VM_SEQ_READ | \
-			 VM_HUGEPAGE | VM_NOHUGEPAGE)
-
-static bool img_vdso_is(struct vm_area_struct *vma)
-{
-	unsigned long vdso = (unsigned long)vma->vm_mm->context.vdso;
-
-	return vdso && vma->vm_start == vdso && !vma->vm_file && !vma_is_anonymous(vma);
-}
-
-static bool img_vvar_is(struct vm_area_struct *vma)
-{
-	const struct vdso_image *image = vma->vm_mm->context.vdso_image;
-	unsigned long vdso = (unsigned long)vma->vm_mm->context.vdso;
-
-	return vdso && image && vma->vm_start == vdso + image->sym_vvar_start &&
-	       !vma->vm_file && !vma_is_anonymous(vma);
-}
-
-/**
- * img_arch_vma() - is a mapping put back by the architecture?
- * @vma: the mapping
- *
- * Context: the mmap lock is held.
- * Return: true for the vDSO and the vvar area.
- */
-bool img_arch_vma(struct vm_area_struct *vma)
-{
-	return img_vdso_is(vma) || img_vvar_is(vma);
-}
-
-/**
- * img_arch_vma_readable() - are its pages worth having in the image?
- * @vma: a mapping
- *
- * Context: the mmap lock is held.
- * Return: true for the vDSO, whose symbols debuggers want.
- */
-bool img_arch_vma_readable(struct vm_area_struct *vma)
-{
-	return img_vdso_is(vma);
-}
-
-/* Both mappings whole and as they were made, or neither. */
-static int img_vdso_vet(struct img_dump *d, bool *present)
-{
-	const struct vdso_image *image = d->mm->context.vdso_image;
-	unsigned long vdso = (unsigned long)d->mm->context.vdso;
-	struct vm_area_struct *text, *vvar;
-	bool whole;
-
-	*present = false;
-	if (!vdso || !image)
-		return 0;
-	mmap_read_lock(d->mm);
-	text = vma_lookup(d->mm, vdso);
-	vvar = vma_lookup(d->mm, vdso + image->sym_vvar_start);
-	*present = text && img_vdso_is(text);
-	whole = *present && vvar && img_vvar_is(vvar) && vvar->vm_end == vdso &&
-		text->vm_end == vdso + image->size && !text->anon_vma &&
-		!((text->vm_flags | vvar->vm_flags) & IMG_VM_ADVISED) &&
-		(text->vm_flags & (VM_ACCESS_FLAGS | VM_DONTDUMP)) == (VM_READ | VM_EXEC) &&
-		(vvar->vm_flags & VM_ACCESS_FLAGS) == VM_READ;
-	if (!*present && vvar && img_vvar_is(vvar))
-		*present = true;
-	mmap_read_unlock(d->mm);
-	if (*present && (!whole || image != &vdso_image_64))
-		return img_dump_refuse(d, -EOPNOTSUPP, "a modified vDSO");
-	return 0;
-}
-
 static int img_arch_save(struct img_dump *d)
 {
 	struct img_arch_x86 a = { .size = cpu_to_le32(sizeof(a)) };
 	unsigned int i, nr_ldt = img_ldt_count(d->mm);
-	bool present;
 	void *desc;
 	int err;
 
-	err = img_vdso_vet(d, &present);
+	err = img_vdso_save(d, &a);
 	if (err)
 		return err;
 	a.nr_cpuid = cpu_to_le32(IMG_X86_CPUID_WORDS);
 	for (i = 0; i < IMG_X86_CPUID_WORDS; i++)
 		a.cpuid[i] = cpu_to_le32(boot_cpu_data.x86_capability[img_cpuid_words[i]]);
 	a.xfeatures = cpu_to_le64(fpu_user_cfg.default_features);
-	if (present) {
-		a.vvar_size = cpu_to_le32(-vdso_image_64.sym_vvar_start);
-		a.vdso = cpu_to_le64((unsigned long)d->mm->context.vdso);
-		a.vdso_size = cpu_to_le64(vdso_image_64.size);
-		img_vdso_digest(&vdso_image_64, a.vdso_digest);
-	}
 	img_pkey_save(d->mm, &a);
 	if (nr_ldt) {
 		a.flags |= cpu_to_le64(IMG_X86_LDT);
@@ -305,25 +191,14 @@ static int img_check_cpu(struct img_load *l, const struct img_arch_x86 *a)
 	return 0;
 }
 
-static int img_check_vdso(struct img_load *l, const struct img_arch_x86 *a)
-{
-	u64 vdso = le64_to_cpu(a->vdso), vvar_size = le32_to_cpu(a->vvar_size);
-	u8 digest[SHA256_DIGEST_SIZE];
-
-	if (!vdso)
-		return 0;
-	img_vdso_digest(&vdso_image_64, digest);
-	if (le64_to_cpu(a->vdso_size) != vdso_image_64.size ||
-	    vvar_size != -vdso_image_64.sym_vvar_start ||
-	    memcmp(digest, a->vdso_digest, sizeof(digest)))
-		return img_load_refuse(l, -ELIBACC, "this kernel has another vDSO");
-	if (!PAGE_ALIGNED(vdso) || vdso < vvar_size + mmap_min_addr || vdso >= TASK_SIZE_MAX ||
-	    vdso_image_64.size > TASK_SIZE_MAX - vdso)
-		return img_load_refuse(l, -EBADMSG, "bad place of the vDSO");
-	return 0;
-}
-
-static int img_arch_note(struct img_load *l, struct img_arch_x86 *a)
+/**
+ * img_arch_note() - the note of the architecture
+ * @l: the image
+ * @a: is set to it; what it says is checked by those that it is for
+ *
+ * Return: 0, -EBADMSG or -EOPNOTSUPP, having logged the reason.
+ */
+int img_arch_note(struct img_load *l, struct img_arch_x86 *a)
 {
 	int err = img_note_struct(l, NT_IMG_ARCH, a, sizeof(*a), NULL);
 
@@ -340,39 +215,6 @@ static int img_arch_note(struct img_load *l, struct img_arch_x86 *a)
 	return 0;
 }
 
-/**
- * img_arch_check_vmas() - are the mappings of the architecture as its note says?
- * @l: the image, @l->vmas parsed
- *
- * Return: 0 or -EBADMSG, having logged the reason.
- */
-int img_arch_check_vmas(struct img_load *l)
-{
-	struct img_arch_x86 a;
-	unsigned int i, n = 0;
-	u64 vdso, vvar;
-	int err;
-
-	err = img_arch_note(l, &a);
-	if (err)
-		return err;
-	vdso = le64_to_cpu(a.vdso);
-	vvar = vdso - le32_to_cpu(a.vvar_size);
-	for (i = 0; i < l->nr_vmas; i++) {
-		const struct img_mapping *m = &l->vmas[i];
-
-		if (m->kind != IMG_VMA_ARCH)
-			continue;
-		n++;
-		if (!vdso || (m->start != vdso && m->start != vvar) ||
-		    m->end != (m->start == vdso ? vdso + le64_to_cpu(a.vdso_size) : vdso))
-			return img_load_refuse(l, -EBADMSG, "bad mapping at %lx", m->start);
-	}
-	if (n != (vdso ? 2 : 0))
-		return img_load_refuse(l, -EBADMSG, "%u mappings of the vDSO", n);
-	return 0;
-}
-
 static int img_arch_check(struct img_load *l)
 {
 	struct img_arch_x86 a;
@@ -381,26 +223,10 @@ static int img_arch_check(struct img_load *l)
 	if (!err)
 		err = img_check_cpu(l, &a);
 	if (!err)
-		err = img_check_vdso(l, &a);
+		err = img_vdso_check(l, &a);
 	if (!err)
 		err = img_pkey_check(l, &a);
 	return err ?: img_ldt_check(l);
-}
-
-static int img_vdso_restore(const struct img_arch_x86 *a)
-{
-	unsigned long vdso = le64_to_cpu(a->vdso);
-	int err;
-
-	if (!vdso)
-		return 0;
-	err = map_vdso_once(&vdso_image_64, vdso - le32_to_cpu(a->vvar_size));
-	if (err)
-		return err;
-	/* The address was taken as a hint. */
-	if ((unsigned long)current->mm->context.vdso != vdso)
-		return -EADDRNOTAVAIL;
-	return 0;
 }
 
 /* First in the empty address space, so that nothing is in the way. */

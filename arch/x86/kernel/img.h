@@ -19,6 +19,14 @@ void fill_user_desc(struct user_desc *info, int idx, const struct desc_struct *d
 int ldt_make_desc(struct desc_struct *ldt, const struct user_desc *info, int oldmode);
 int ldt_write_entries(const struct user_desc *info, unsigned int nr, int oldmode);
 
+/* img.c */
+int img_arch_note(struct img_load *l, struct img_arch_x86 *a);
+
+/* img_vdso.c */
+int img_vdso_save(struct img_dump *d, struct img_arch_x86 *a);
+int img_vdso_check(struct img_load *l, const struct img_arch_x86 *a);
+int img_vdso_restore(const struct img_arch_x86 *a);
+
 /* img_desc.c */
 const char *img_desc_obstacle(struct task_struct *task, struct mm_struct *mm);
 unsigned int img_ldt_count(struct mm_struct *mm);

@@ -80,15 +80,15 @@ TARGET(leased)
 	MUST(mount("none", dir, "ramfs", 0, NULL));
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	CHECK(fd >= 0);
-	MUST(ftruncate(fd, 4 * 4096));
-	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	MUST(ftruncate(fd, 4 * PAGE));
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 	CHECK(p != MAP_FAILED);
 	MUST(unlink(path));
 	MUST(fcntl(fd, F_SETLEASE, F_WRLCK));
 	img_freeze();
 	CHECK_EQ(F_WRLCK, fcntl(fd, F_GETLEASE));
 	close(fd);
-	munmap(p, 4096);
+	munmap(p, PAGE);
 	MUST(umount(dir));
 	MUST(rmdir(dir));
 }
