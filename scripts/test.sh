@@ -15,7 +15,7 @@ case ${DEBUG:-} in
 kcsan) flavour=kcsan ;;
 *) flavour=debug ;;
 esac
-timeout=4800
+timeout=6600
 [ $flavour != small ] || timeout=2400
 tests=${TESTS:-}
 case $tests in

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 	}
 	for (f = __fixture_list; f; f = f->next)
 		for (t = f->tests; t; t = t->next)
-			t->timeout = (t->timeout > 90 ? t->timeout : 90) * img_slow();
+			t->timeout = (t->timeout > 150 ? t->timeout : 150) * img_slow();
 	return test_harness_run(argc, argv);
 }
 
