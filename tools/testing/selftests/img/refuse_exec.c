@@ -1215,7 +1215,8 @@ static void fuzz(struct __test_metadata *_metadata, uint64_t seed0,
 	snprintf(path, sizeof(path), "%s", img_path("fuzz"));
 	ASSERT_EQ(0, make(path));
 	ASSERT_EQ(0, img_load(&good, path));
-	for (n = 0; n < 4000 && img_now() < end; n++) {
+	/* However slow the machine is, enough for both to happen. */
+	for (n = 0; n < 100 || (n < 4000 && img_now() < end); n++) {
 		seed = seed0 + n;
 		ASSERT_EQ(0, img_copy(&bad, &good));
 		mutate(&bad, &seed);
@@ -1241,7 +1242,7 @@ static void fuzz(struct __test_metadata *_metadata, uint64_t seed0,
 		}
 	}
 	img_diag("%u refused, %u run", refused, ran);
-	EXPECT_LT(20, refused);
+	EXPECT_LT(10, refused);
 	EXPECT_LT(0, ran);
 	ASSERT_EQ(0, img_save(&good, path));
 	ASSERT_EQ(0, img_try_exec(path, &how, &pid));

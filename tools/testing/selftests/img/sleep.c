@@ -563,6 +563,8 @@ TEST_F(asleep, live)
 
 	if (self->s->event == BY_HANDLER)
 		strcat(self->arg, "r");
+	else if (self->s->event == BY_TIME)
+		strcat(self->arg, "m");
 	ASSERT_EQ(0, start(&self->p, self));
 	for (i = 0; i < 3; i++)
 		ASSERT_EQ(0, img_dump(&self->p));
