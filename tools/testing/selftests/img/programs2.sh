@@ -51,7 +51,7 @@ def words(pairs):
 def odd(rows):
     return (r for r in rows if r[2] % 3)
 
-for row in odd(words(numbers(6000))):
+for row in odd(words(numbers(int(sys.argv[2])))):
     db.execute("insert into t values (?, ?, ?)", row)
     if row[0] % 500 == 0:
         db.commit()
@@ -69,7 +69,7 @@ END
 # shellcheck disable=SC2034 # of work.sh
 marks=1
 work "python3: sqlite3 in memory, zlib, decimal, generators" python3 4 /dev/null \
-	/usr/bin/python3 "$scratch/work.py" "$mark"
+	/usr/bin/python3 "$scratch/work.py" "$mark" $((6000 * slow))
 marks=
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
