@@ -98,9 +98,9 @@ trap "caught=\$((caught + 1))" USR1
 trap "echo end \$caught \$sum \${#list[@]} \${map[k7]}" EXIT
 declare -a list
 declare -A map
-caught=0 sum=0
+rounds=$1 caught=0 sum=0
 f() { local -n to=$1; to[$2]=$3; }
-for ((i = 0; i < 2500; i++)); do
+for ((i = 0; i < rounds; i++)); do
 	list[i * 3]=$((i * i % 1013))
 	f map "k$((i % 50))" "$i"
 	((sum = (sum * 31 + list[i * 3]) % 1000003))
@@ -111,7 +111,8 @@ for ((i = 0; i < 2500; i++)); do
 	fi
 	case $i in *777) list=("${list[@]:1}") ;; esac
 done'
-work "bash: traps, arrays, functions" bash 4 /dev/null bash -c "$bash_work"
+work "bash: traps, arrays, functions" bash 4 /dev/null \
+	bash -c "$bash_work" bash $((2500 * slow))
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 awk_work='BEGIN {
@@ -188,7 +189,7 @@ waiting() {
 		sleep 1.5
 		rm -f "$image"
 		echo "dump $n"
-		dump "$pid" "$image" || return
+		take_dump || return
 		end "$pid"
 		[ -n "${IMG_NODUMP:-}" ] || {
 			"$image" <>"$scratch/fifo" >>"$out" 2>&1 &
