@@ -15,7 +15,7 @@ case ${DEBUG:-} in
 kcsan) flavour=kcsan ;;
 *) flavour=debug ;;
 esac
-timeout=6600
+timeout=10800
 [ $flavour != small ] || timeout=2400
 tests=${TESTS:-}
 case $tests in
