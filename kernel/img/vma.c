@@ -493,8 +493,8 @@ static int img_vma_own(const struct img_mapping *m)
 
 /*
  * Mapped with this protection at first: what was writable once, or has pages of
- * its own, is charged to the commit limit as any such memory; and a twin must not look like
- * the mapping before it, which has its final protection already.
+ * its own, is charged to the commit limit as any such memory; and a twin must not
+ * look like the mapping before it, which has its final protection already.
  */
 static u32 img_first_prot(struct img_load *l, const struct img_mapping *m, bool twin)
 {
