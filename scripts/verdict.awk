@@ -65,6 +65,12 @@ function label(text) {
 	next
 }
 
+/^# took [0-9]+ s$/ {
+	print "  (" $3 " s)"
+	fflush()
+	next
+}
+
 /^# (not )?ok([ \t]|$)/ {
 	inner++
 	text = label(substr($0, 3))

@@ -8,6 +8,7 @@
 import java.io.File;
 import java.util.ArrayDeque;
 import java.util.HashMap;
+import java.util.TreeMap;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CyclicBarrier;
@@ -104,7 +105,11 @@ public class ProgJava {
 			queue.put(new int[0]);
 		for (Thread t : threads)
 			t.join();
-		for (var e : table.entrySet())
+		/*
+		 * The table itself has no order: two threads that count a new entry
+		 * at the same time leave it smaller than others would.
+		 */
+		for (var e : new TreeMap<>(table).entrySet())
 			total = total * 31 + e.getValue();
 		System.out.println(done + " " + sum + " " + total + " " + monitored);
 	}
