@@ -5,6 +5,9 @@
 # DEBUG=kcsan: with one that looks for data races), and those of the loader as a
 # module in another one; TESTS names the ones to run.
 # The last line is "N passed, N failed[, N skipped]".
+#
+# BESIDE=FILE: what make test itself runs beside the programs, with what that has
+# built: the scripts, the samples and the module; FILE gets the three numbers.
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -143,10 +146,12 @@ run() {
 	echo "(logs: $QEMU_LOGS)"
 }
 
-"$top/scripts/setup.sh"
-mkdir -p "$logs"
-selftests=$("$top/scripts/selftests.sh")
-kernel=$("$top/scripts/kernel.sh" $flavour)
+if [ -z "${BESIDE:-}" ]; then
+	"$top/scripts/setup.sh"
+	mkdir -p "$logs"
+	selftests=$("$top/scripts/selftests.sh")
+	kernel=$("$top/scripts/kernel.sh" $flavour)
+fi
 
 # Those for the kernel with the module apart from the others.
 others=
@@ -162,26 +167,71 @@ if [ -z "$tests" ]; then
 	module=$(grep -x module.sh "$selftests/tests" || :)
 fi
 
-# A slow kernel runs them in two guests: what one of them says does not wait for
-# the other, and each is searched for leaks at its end.
-if [ "$others" = all ] && [ $flavour != small ]; then
-	run $flavour "selftests, $flavour kernel, first half" \
+# Programs and scripts run in two guests.  Each is searched for leaks at its end,
+# and what one of them says does not wait for the other.
+run_programs() {
+	run $flavour "selftests, $flavour kernel, programs" \
 		"$(grep -v '\.sh$' "$selftests/tests" | tr '\n' ' ')"
-	run $flavour "selftests, $flavour kernel, second half" \
+}
+
+run_scripts() {
+	run $flavour "selftests, $flavour kernel, scripts" \
 		"$(grep '\.sh$' "$selftests/tests" | grep -vx module.sh |
 			tr '\n' ' ')" samples
-elif [ "$others" = all ]; then
-	run $flavour "selftests, $flavour kernel"
-elif [ -n "$others" ]; then
-	run $flavour "selftests, $flavour kernel" "$others"
-fi
-if [ -n "$module" ]; then
+}
+
+run_module() {
 	if kernel=$("$top/scripts/kernel.sh" $flavour-module); then
 		run $flavour-module \
 			"selftests, $flavour kernel with the loader as a module" module
 	else
 		check "$flavour kernel with the loader as a module: builds" false
 	fi
+}
+
+# In a session of its own, to be stopped with all that it has started.
+beside_pid=
+beside() {
+	make_scratch
+	trap '[ -z "$beside_pid" ] || kill -- "-$beside_pid" 2>/dev/null || :
+		at_exit' EXIT
+	BESIDE=$scratch/beside.counts kernel=$kernel selftests=$selftests \
+		setsid "$top/scripts/test.sh" >"$scratch/beside" 2>&1 &
+	beside_pid=$!
+}
+
+beside_end() {
+	rc=0
+	wait "$beside_pid" || rc=$?
+	beside_pid=
+	cat "$scratch/beside"
+	[ $rc -eq 0 ] || die "the other guest failed"
+	read -r p f s <"$scratch/beside.counts"
+	passed=$((passed + p))
+	failed=$((failed + f))
+	skipped=$((skipped + s))
+}
+
+if [ -n "${BESIDE:-}" ]; then
+	run_scripts
+	[ -z "$module" ] || run_module
+	echo "$passed $failed $skipped" >"$BESIDE"
+	exit
+fi
+
+# At the same time, as most of them wait more than they compute; on a slow kernel
+# it is the other way round.
+if [ "$others" = all ] && [ $flavour = small ] && [ "$(nproc)" -gt 1 ]; then
+	beside
+	run_programs
+	beside_end
+elif [ "$others" = all ]; then
+	run_programs
+	run_scripts
+	[ -z "$module" ] || run_module
+else
+	[ -z "$others" ] || run $flavour "selftests, $flavour kernel" "$others"
+	[ -z "$module" ] || run_module
 fi
 
 echo
