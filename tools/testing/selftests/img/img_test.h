@@ -74,7 +74,8 @@ int main(int argc, char **argv)
 	}
 	for (f = __fixture_list; f; f = f->next)
 		for (t = f->tests; t; t = t->next)
-			t->timeout = (t->timeout > 150 ? t->timeout : 150) * img_slow();
+			t->timeout = (t->timeout > 150 ? t->timeout : 150) *
+				     img_patience();
 	return test_harness_run(argc, argv);
 }
 

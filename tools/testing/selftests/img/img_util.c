@@ -51,6 +51,17 @@ int img_slow(void)
 	return slow;
 }
 
+/*
+ * By how much to multiply limits of time.  An emulated processor is no slower in its
+ * own time, but has less of that, the more others run beside it.
+ */
+int img_patience(void)
+{
+	const char *s = getenv("IMG_EMULATED");
+
+	return img_slow() * (s && *s ? 3 : 1);
+}
+
 bool img_nodump(void)
 {
 	const char *s = getenv("IMG_NODUMP");
@@ -414,7 +425,7 @@ const char *img_sibling(const char *name)
 
 static uint64_t img_deadline(unsigned int seconds)
 {
-	return img_now() + seconds * IMG_NSEC_PER_SEC * img_slow();
+	return img_now() + seconds * IMG_NSEC_PER_SEC * img_patience();
 }
 
 char img_state(pid_t pid)

@@ -23,9 +23,10 @@
  *	4	IMG_FD_EVENT, a pipe to read from
  *	5	IMG_FD_EPOLL, an epoll instance that watches 4
  *
- * Environment: IMG_SLOW=N multiplies all timeouts (debug kernel); with
- * IMG_NODUMP=1 nothing is dumped, killed or resumed, targets just go on: a
- * trial of the tests' own code on any kernel.
+ * Environment: IMG_SLOW=N multiplies all timeouts (debug kernel), IMG_EMULATED=1
+ * limits for what does not end (no KVM); with IMG_NODUMP=1 nothing is dumped,
+ * killed or resumed, targets just go on: a trial of the tests' own code on any
+ * kernel.
  */
 #ifndef IMG_UTIL_H
 #define IMG_UTIL_H
@@ -54,6 +55,7 @@
 
 /* Both sides. */
 int img_slow(void);
+int img_patience(void);
 bool img_nodump(void);
 uint64_t img_now(void);
 void img_msleep(unsigned int ms);
