@@ -341,11 +341,6 @@ struct img_vmas {
 	__le32	vmas_off;		/* from the beginning of the descriptor */
 };
 
-/* img_file.flags */
-#define IMG_FILE_WRITE		(1U << 0)	/* mapped MAP_SHARED, may be written to */
-#define IMG_FILE_BTIME		(1U << 1)	/* @btime_sec and @btime_nsec are valid */
-#define IMG_FILE_GENERATION	(1U << 2)	/* @generation is valid */
-
 /*
  * A memory policy, as set_mempolicy(2) and mbind(2) take it: of the mapping from
  * @start to @end, or, if both are 0, of the threads.
@@ -365,6 +360,11 @@ struct img_policies {
 	__le32	nr;			/* at least 1 */
 	__le32	policies_off;		/* from the beginning of the descriptor */
 };
+
+/* img_file.flags */
+#define IMG_FILE_WRITE		(1U << 0)	/* mapped MAP_SHARED, may be written to */
+#define IMG_FILE_BTIME		(1U << 1)	/* @btime_sec and @btime_nsec are valid */
+#define IMG_FILE_GENERATION	(1U << 2)	/* @generation is valid */
 
 /*
  * A file that the process maps or executes.  It is opened again by its path,
