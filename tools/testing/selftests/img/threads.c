@@ -327,7 +327,8 @@ static void *producer(void *arg)
 {
 	uint64_t *sum = arg, v = sum - q_in + 1;
 
-	while (!left) {
+	/* However late it gets the processor: some work for all. */
+	while (!left || __atomic_load_n(&q_head, __ATOMIC_RELAXED) <= 100) {
 		pthread_mutex_lock(&q_lock);
 		while (q_head - q_tail == QUEUE)
 			pthread_cond_wait(&q_room, &q_lock);
@@ -428,7 +429,7 @@ static void *storm(void *arg)
 		++*rounds;
 		/* The same decision for all, between two barriers. */
 		if (pthread_barrier_wait(&storm_barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
-			storm_end = left;
+			storm_end = left && *rounds > 10;
 		pthread_barrier_wait(&storm_barrier);
 		if (storm_end)
 			return NULL;
@@ -488,9 +489,9 @@ static void *breeder(void *arg)
 {
 	pthread_t t;
 	void *ret;
-	long i;
+	long i = (long)arg;
 
-	for (i = (long)arg; !left; i += 10) {
+	do {
 		start(&t, short_lived, (void *)i);
 		if (i % 4 == 0) {
 			CHECK_EQ(0, pthread_detach(t));
@@ -499,7 +500,8 @@ static void *breeder(void *arg)
 			CHECK_EQ(0, pthread_join(t, &ret));
 			CHECK(ret == (void *)i);
 		}
-	}
+		i += 10;
+	} while (!left);
 	return NULL;
 }
 
