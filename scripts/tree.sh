@@ -15,7 +15,7 @@
 # Editor droppings and build results of somebody's make in the checkout.
 junk='! -name *~ ! -name .*.sw? ! -name *.o ! -name *.ko ! -name .*.cmd
 	! -name *.orig ! -name *.rej ! -name .gitignore ! -name #*#'
-overlay_dirs="arch Documentation fs include kernel samples tools"
+overlay_dirs="arch Documentation fs include kernel mm samples tools"
 
 # find_source: set $src_id and $src, unpacking it where needed.
 find_source() {
@@ -216,7 +216,7 @@ find_fragments() {
 	config=$top/scripts/config
 	case $base in
 	small) fragments=$config/small.config ;;
-	debug|kcsan) fragments="$config/small.config $config/$base.config" ;;
+	debug|kcsan|bench) fragments="$config/small.config $config/$base.config" ;;
 	*) die "no such kernel flavour: $flavour" ;;
 	esac
 	[ "$flavour" = "$base" ] || fragments="$fragments $config/module.config"

@@ -10,6 +10,7 @@
 #include <linux/elf.h>
 #include <linux/elfcore.h>
 #include <linux/fs.h>
+#include <linux/img_fault.h>
 #include <linux/signal_types.h>
 #include <linux/sockptr.h>
 #include <linux/nodemask_types.h>
@@ -44,18 +45,6 @@ struct img_buf {
 	void	*data;
 	size_t	len;
 	size_t	room;
-};
-
-/**
- * struct img_run - a range of pages that is in an image
- * @start: address of the first byte, a multiple of the page size
- * @end: address after the last byte
- * @pos: offset in the image
- */
-struct img_run {
-	unsigned long	start;
-	unsigned long	end;
-	loff_t		pos;
 };
 
 /**
@@ -114,6 +103,9 @@ struct posix_timer_state {
  * @rounds: how often the threads were held for as long as they may be
  * @nr_threads: how many threads it has
  * @held_since: when its threads were asked to rest, in jiffies
+ * @begun: a copy of its memory that was begun while it ran, or NULL
+ * @begun_of: what that is a copy of, only to compare with; NULL: it is of no use
+ * @dead: copies that are of no use any more, to be put when the target runs
  * @notes: the notes so far
  * @nr_notes: how many
  * @too_large: there are more than an image can have
@@ -149,6 +141,9 @@ struct img_dump {
 	u8			rounds;
 	unsigned int		nr_threads;
 	unsigned long		held_since;
+	struct mm_struct	*begun;
+	struct mm_struct	*begun_of;
+	struct mm_struct	*dead[2];
 	struct img_buf		notes;
 	unsigned int		nr_notes;
 	bool			too_large;
@@ -244,6 +239,7 @@ struct img_load_thread {
  * @nr_objects: how many
  * @object_runs: what is in the objects, by object and offset
  * @object_end: where the contents of objects end in the image
+ * @pages_started: it is known where pages are found; private to pages.c
  */
 struct img_load {
 	struct linux_binprm	*bprm;
@@ -280,6 +276,7 @@ struct img_load {
 	unsigned int		nr_objects;
 	struct img_run		*object_runs;
 	loff_t			object_end;
+	bool			pages_started;
 };
 
 /**
@@ -389,6 +386,13 @@ extern const struct img_part img_part_timer;
 extern const struct img_part img_part_timer_run;
 extern const struct img_part img_part_vma;
 
+/* early.c: a copy of the memory that is begun while the target runs */
+void img_early_begin(struct img_dump *d, struct mm_struct *mm);
+struct mm_struct *img_early_finish(struct img_dump *d);
+void img_early_end(struct img_dump *d);
+void img_put_later(struct img_dump *d, struct mm_struct *mm);
+void img_put_now(struct img_dump *d);
+
 /* snapshot.c: the read side's way in */
 struct img_dump *img_dump_open(struct task_struct *task);
 void img_dump_close(struct img_dump *d);
@@ -494,7 +498,6 @@ bool img_object_shows(struct img_load *l, const struct img_mapping *m,
 /* store.c: a copy of the contents of objects */
 int img_store_object(struct img_dump *d, struct file *file, u64 bytes);
 ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to);
-void img_store_unshare(struct mm_struct *mm);
 void img_store_free(struct img_dump *d);
 
 /* pages.c */
@@ -588,6 +591,8 @@ int img_arch_check_regset(struct img_load *l, const struct img_note *note);
 const struct user_regset *img_arch_regset(unsigned int i);
 /* Where current's thread library keeps its ID if not where the kernel knows of. */
 int __user *img_arch_tid_word(void);
+/* Copy what may have changed since a snapshot was begun; false: that cannot be. */
+bool img_arch_update_mm(struct mm_struct *mm, struct mm_struct *oldmm);
 /* Are the mappings of the architecture as its note says? */
 int img_arch_check_vmas(struct img_load *l);
 /* Is @vma put back by the architecture? */

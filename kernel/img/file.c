@@ -11,6 +11,7 @@
 #include <linux/dcache.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hugetlb.h>
 #include <linux/img.h>
 #include <linux/kdev_t.h>
 #include <linux/limits.h>
@@ -264,6 +265,9 @@ static int img_check_file(struct img_load *l, const struct img_note *note,
 	if (IS_ERR(file))
 		return img_load_refuse(l, PTR_ERR(file), "cannot open %*pE", len, name);
 	l->files[l->nr_files++] = file;
+	/* No dump has that, and its page tables are not what we know. */
+	if (is_file_hugepages(file))
+		return img_load_refuse(l, -EBADMSG, "%*pE is of hugetlbfs", len, name);
 	err = vfs_getattr(&file->f_path, &st, IMG_FILE_STAT, AT_STATX_SYNC_AS_STAT);
 	if (err)
 		return img_load_refuse(l, err, "stat of %*pE", len, name);

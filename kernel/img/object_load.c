@@ -441,8 +441,8 @@ static int img_object_check(struct img_load *l)
 		err = img_check_runs(l, note, &head);
 	if (err)
 		return err;
-	buf = kvmalloc(IMG_FILL_BATCH * PAGE_SIZE, GFP_KERNEL_ACCOUNT);
-	if (!buf)
+	buf = head.nr ? kvmalloc(IMG_FILL_BATCH * PAGE_SIZE, GFP_KERNEL_ACCOUNT) : NULL;
+	if (head.nr && !buf)
 		return -ENOMEM;
 	set_current_oom_origin();
 	err = img_check_objects(l, note, &head, buf);

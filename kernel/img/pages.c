@@ -11,10 +11,12 @@
 #include <linux/bvec.h>
 #include <linux/highmem.h>
 #include <linux/img.h>
+#include <linux/img_fault.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/swap.h>
@@ -179,7 +181,9 @@ static int img_pages_save(struct img_dump *d)
 			if (!err)
 				img_walk_add(&w, w.vma->vm_start, w.vma->vm_end);
 		} else if (img_vma_has_pages(w.vma)) {
-			err = walk_page_vma(w.vma, &img_walk_ops, &w);
+			err = img_fill_range(d->mm, w.vma->vm_start, w.vma->vm_end);
+			if (!err)
+				err = walk_page_vma(w.vma, &img_walk_ops, &w);
 		}
 		if (err)
 			break;
@@ -205,15 +209,124 @@ static struct img_run *img_find_run(struct img_dump *d, loff_t pos)
 	return &d->runs[lo];
 }
 
-static ssize_t img_copy_pages(struct page **pages, long nr, size_t off, size_t len,
+/**
+ * struct img_grab - what is found from an address on: pages, or where they are
+ * @pages: with references
+ * @nr: how many
+ * @index: place in the image that the target was resumed from
+ * @nr_there: so many pages are there, if @nr is 0
+ * @nr_out: so many pages are swapped out, if both are 0
+ */
+struct img_grab {
+	struct page	**pages;
+	long		nr;
+	pgoff_t		index;
+	long		nr_there;
+	long		nr_out;
+};
+
+/* False: something else begins here. */
+static bool img_grab_entry(struct img_grab *g, swp_entry_t entry)
+{
+	if (g->nr)
+		return false;
+	if (!is_img_entry(entry)) {
+		g->nr_out += !g->nr_there;
+		return !g->nr_there;
+	}
+	if (g->nr_out)
+		return false;
+	if (!g->nr_there)
+		g->index = swp_offset(entry);
+	if (swp_offset(entry) != g->index + g->nr_there)
+		return false;
+	g->nr_there++;
+	return true;
+}
+
+/* Not 0: that was all. */
+static int img_grab_pte(pte_t *ptep, unsigned long addr, unsigned long end,
+			struct mm_walk *walk)
+{
+	struct img_grab *g = walk->private;
+	pte_t pte = ptep_get(ptep);
+	struct page *page;
+
+	if (is_swap_pte(pte))
+		return !img_grab_entry(g, pte_to_swp_entry(pte));
+	page = pte_present(pte) ? vm_normal_page(walk->vma, addr, pte) : NULL;
+	if (!page || g->nr_there || g->nr_out)
+		return 1;
+	get_page(page);
+	g->pages[g->nr++] = page;
+	return 0;
+}
+
+static int img_grab_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+			struct mm_walk *walk)
+{
+	spinlock_t *ptl = pmd_trans_huge_lock(pmd, walk->vma);
+	struct img_grab *g = walk->private;
+	struct page *page;
+	bool stop;
+
+	if (!ptl)
+		return 0;
+	stop = !pmd_present(*pmd) || g->nr_there || g->nr_out;
+	page = stop ? NULL : pmd_page(*pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
+	for (; !stop && addr < end; addr += PAGE_SIZE) {
+		get_page(page);
+		g->pages[g->nr++] = page++;
+	}
+	/* sparse does not see that it was taken. */
+	__acquire(ptl);
+	spin_unlock(ptl);
+	walk->action = ACTION_CONTINUE;
+	return stop;
+}
+
+static int img_grab_hole(unsigned long addr, unsigned long end, int depth,
+			 struct mm_walk *walk)
+{
+	return 1;
+}
+
+static const struct mm_walk_ops img_grab_ops = {
+	.pmd_entry	= img_grab_pmd,
+	.pte_entry	= img_grab_pte,
+	.pte_hole	= img_grab_hole,
+	.walk_lock	= PGWALK_RDLOCK,
+};
+
+/*
+ * What is in memory is taken from the page tables; what is swapped out, or a device's,
+ * is faulted in.
+ */
+static int img_grab(struct img_dump *d, unsigned long addr, unsigned long nr,
+		    struct img_grab *g)
+{
+	int err;
+
+	mmap_read_lock(d->mm);
+	err = walk_page_range(d->mm, addr, addr + nr * PAGE_SIZE, &img_grab_ops, g);
+	if (err >= 0 && !g->nr && !g->nr_there)
+		g->nr = get_user_pages_remote(d->mm, addr, g->nr_out ?: nr, FOLL_FORCE,
+					      g->pages, NULL);
+	mmap_read_unlock(d->mm);
+	if (g->nr == -EINTR || g->nr == -ENOMEM)
+		return g->nr;
+	return err < 0 || g->nr < 0 ? -EIO : 0;
+}
+
+static ssize_t img_copy_pages(struct img_grab *g, size_t off, size_t len,
 			      struct iov_iter *to)
 {
 	ssize_t done = 0;
 	long i;
 
-	for (i = 0; i < nr && len; i++) {
+	for (i = 0; i < g->nr && len; i++) {
 		size_t n = min_t(size_t, PAGE_SIZE - off, len);
-		size_t copied = copy_page_to_iter(pages[i], off, n, to);
+		size_t copied = copy_page_to_iter(g->pages[i], off, n, to);
 
 		done += copied;
 		len -= copied;
@@ -222,6 +335,20 @@ static ssize_t img_copy_pages(struct page **pages, long nr, size_t off, size_t l
 			break;
 	}
 	return done ?: -EFAULT;
+}
+
+/* Without bringing it into memory that would be the dump's. */
+static ssize_t img_copy_image(struct img_dump *d, struct img_grab *g, size_t off,
+			      size_t len, struct iov_iter *to)
+{
+	loff_t pos = ((loff_t)g->index << PAGE_SHIFT) + off;
+	size_t count = iov_iter_count(to);
+	ssize_t done;
+
+	iov_iter_truncate(to, min_t(size_t, len, g->nr_there * PAGE_SIZE - off));
+	done = vfs_iter_read(img_file(d->mm), to, &pos, 0);
+	iov_iter_reexpand(to, count - max_t(ssize_t, done, 0));
+	return done ?: -EIO;
 }
 
 /**
@@ -236,12 +363,11 @@ static ssize_t img_copy_pages(struct page **pages, long nr, size_t off, size_t l
  */
 ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 {
+	struct img_grab g = {};
 	struct img_run *run;
 	unsigned long addr, nr;
-	struct page **pages;
 	size_t off, len;
 	ssize_t done;
-	long got, i;
 
 	if (pos < d->data_off + d->store_len)
 		return img_store_read(d, pos - d->data_off, to);
@@ -252,16 +378,17 @@ ssize_t img_pages_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 	off = offset_in_page(addr);
 	len = min_t(size_t, run->end - addr, iov_iter_count(to));
 	nr = min_t(unsigned long, IMG_BATCH, DIV_ROUND_UP(off + len, PAGE_SIZE));
-	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	if (!pages)
+	g.pages = kmalloc_array(nr, sizeof(*g.pages), GFP_KERNEL_ACCOUNT);
+	if (!g.pages)
 		return -ENOMEM;
-	mmap_read_lock(d->mm);
-	got = get_user_pages_remote(d->mm, addr & PAGE_MASK, nr, FOLL_FORCE, pages, NULL);
-	mmap_read_unlock(d->mm);
-	done = got > 0 ? img_copy_pages(pages, got, off, len, to) : -EIO;
-	for (i = 0; i < got; i++)
-		put_page(pages[i]);
-	kfree(pages);
+	done = img_grab(d, addr & PAGE_MASK, nr, &g);
+	if (!done && g.nr_there)
+		done = img_copy_image(d, &g, off, len, to);
+	else if (!done)
+		done = img_copy_pages(&g, off, len, to);
+	while (g.nr > 0)
+		put_page(g.pages[--g.nr]);
+	kfree(g.pages);
 	return done;
 }
 
@@ -350,6 +477,74 @@ static int img_fill_run(struct img_load *l, const struct img_run *run, struct pa
 	return 0;
 }
 
+/* Nothing is between such a file and its pages. */
+static bool img_is_memory(struct file *file)
+{
+	return shmem_mapping(file->f_mapping) && !FMODE_FSNOTIFY_HSM(file->f_mode);
+}
+
+/*
+ * Is what the page cache has of a mapped file right at any time, with no more than its
+ * pages' locks?  Where other machines change a file, names are looked up again.
+ */
+static bool img_has_cache(struct vm_area_struct *vma)
+{
+	struct file *file = vma->vm_file;
+
+	if (img_is_memory(file))
+		return true;
+	if (IS_DAX(file_inode(file)) || FMODE_FSNOTIFY_HSM(file->f_mode))
+		return false;
+	return file->f_mapping->a_ops->read_folio && vma->vm_ops &&
+		vma->vm_ops->map_pages == filemap_map_pages &&
+		(vma->vm_ops->fault == filemap_fault ||
+		 !(file->f_path.dentry->d_flags & DCACHE_OP_REVALIDATE));
+}
+
+/*
+ * The file from whose page cache pages can be taken when they are touched, with a
+ * reference; NULL: there is none.  It is that which a mapping would be of, another one
+ * where file systems are stacked, and that its file system has made ready for it.
+ */
+static struct file *img_paged_file(struct img_load *l)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	struct file *file = NULL;
+	unsigned long addr;
+
+	if (!mm_img_fits(l->length))
+		return NULL;
+	if (img_is_memory(l->file))
+		return get_file(l->file);
+	addr = vm_mmap(l->file, 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0);
+	if (IS_ERR_VALUE(addr))
+		return NULL;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma && vma->vm_file && img_has_cache(vma))
+		file = get_file(vma->vm_file);
+	mmap_read_unlock(mm);
+	vm_munmap(addr, PAGE_SIZE);
+	return file;
+}
+
+/* Where pages are found, once for all mappings.  If that cannot be, they are read. */
+static void img_pages_start(struct img_load *l)
+{
+	struct file *file;
+
+	if (l->pages_started)
+		return;
+	l->pages_started = true;
+	file = img_paged_file(l);
+	if (!file)
+		return;
+	if (mm_img_start(current->mm, file, l->runs, l->nr_runs))
+		pr_debug("img: %pD2 is read at once\n", file);
+	fput(file);
+}
+
 /* The first run that ends in or after a mapping. */
 static size_t img_first_run(struct img_load *l, const struct img_mapping *m)
 {
@@ -396,11 +591,22 @@ bool img_pages_any(struct img_load *l, const struct img_mapping *m)
  */
 int img_pages_fill(struct img_load *l, const struct img_mapping *m)
 {
-	struct page **pages = NULL;
+	/* With mlock2(MLOCK_ONFAULT), what was there has to be there. */
+	bool now = m->flags & IMG_VMA_LOCKONFAULT;
 	size_t i = img_first_run(l, m);
+	struct page **pages = NULL;
 	int err = 0;
 
+	if (!now && i < l->nr_runs && l->runs[i].start < m->end)
+		img_pages_start(l);
 	for (; !err && i < l->nr_runs && l->runs[i].start < m->end; i++) {
+		if (mm_has_img(current->mm) && !now) {
+			err = mm_img_map(current->mm, &l->runs[i], m->start, m->end);
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
+			continue;
+		}
 		if (!pages)
 			pages = kmalloc_array(IMG_BATCH, sizeof(*pages), GFP_KERNEL_ACCOUNT);
 		err = pages ? img_fill_run(l, &l->runs[i], pages) : -ENOMEM;

@@ -9,14 +9,15 @@
  * registers, and the context switch back loads them on every architecture.
  * Those of the other threads are set before they have ever run.
  */
-#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/img.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
+#include <linux/preempt.h>
 #include <linux/regset.h>
 #include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/time.h>
 #include <linux/user_namespace.h>
@@ -260,17 +261,17 @@ int img_regs_set(struct img_load_thread *t)
 /**
  * struct img_setter - registers that a kworker sets for a sleeping thread
  * @work: the work
- * @done: the thread sleeps on it
  * @task: the thread
  * @t: where the registers come from
  * @err: how it went
+ * @done: the thread sleeps until this is set, and @err before it
  */
 struct img_setter {
 	struct work_struct		work;
-	struct completion		done;
 	struct task_struct		*task;
 	const struct img_load_thread	*t;
 	int				err;
+	bool				done;
 };
 
 /* How often to look whether a thread sleeps before we sleep in between. */
@@ -285,6 +286,7 @@ struct img_setter {
 static void img_setter_work(struct work_struct *work)
 {
 	struct img_setter *s = container_of(work, struct img_setter, work);
+	struct task_struct *task = get_task_struct(s->task);
 	unsigned int spins = 0;
 	unsigned long cookie;
 
@@ -300,7 +302,30 @@ static void img_setter_work(struct work_struct *work)
 		s->err = img_set_regs(s->task, s->t);
 	} while (!cookie ||
 		 cookie != wait_task_inactive(s->task, TASK_UNINTERRUPTIBLE));
-	complete(&s->done);
+	/* After that @s is no more. */
+	smp_store_release(&s->done, true);
+	wake_up_process(task);
+	put_task_struct(task);
+}
+
+/*
+ * On this processor the kworker runs when we sleep, and not before, when it would have
+ * to wait, or later, when another processor has woken up.
+ */
+static void img_wait_setter(struct img_setter *s)
+{
+	preempt_disable();
+	queue_work_on(smp_processor_id(), system_highpri_wq, &s->work);
+	/* It waits for nobody but us, so this cannot hang. */
+	for (;;) {
+		set_current_state(TASK_UNINTERRUPTIBLE);
+		/* Pairs with the release in img_setter_work(). */
+		if (smp_load_acquire(&s->done))
+			break;
+		schedule_preempt_disabled();
+	}
+	__set_current_state(TASK_RUNNING);
+	preempt_enable();
 }
 
 /* Those of the leader, who has made the others and so has run. */
@@ -309,10 +334,7 @@ static int img_regs_finish(struct img_load *l)
 	struct img_setter s = { .task = current, .t = &l->threads[0] };
 
 	INIT_WORK_ONSTACK(&s.work, img_setter_work);
-	init_completion(&s.done);
-	queue_work(system_unbound_wq, &s.work);
-	/* The kworker waits for nobody but us, so this cannot hang. */
-	wait_for_completion(&s.done);
+	img_wait_setter(&s);
 	destroy_work_on_stack(&s.work);
 	return s.err;
 }

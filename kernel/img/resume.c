@@ -216,7 +216,7 @@ static int img_drop_arguments(struct linux_binprm *bprm)
 	struct vm_area_struct *vma = bprm->vma;
 
 	bprm->vma = NULL;
-	return vm_munmap(vma->vm_start, vma->vm_end - vma->vm_start);
+	return mm_drop_vma(vma);
 }
 
 static int img_restore(struct img_load *l)
@@ -224,16 +224,17 @@ static int img_restore(struct img_load *l)
 	struct linux_binprm *bprm = l->bprm;
 	int err;
 
-	err = begin_new_exec(bprm);
+	err = img_drop_arguments(bprm);
+	if (!err)
+		err = begin_new_exec(bprm);
+	/* Without them no other format can have it any more. */
 	if (err)
-		return err;
+		return err == -ENOEXEC ? -EACCES : err;
 	l->secureexec = bprm->secureexec;
 	l->per_clear = bprm->per_clear;
 	img_parts_commit(l);
 	setup_new_exec(bprm);
-	err = img_drop_arguments(bprm);
-	if (!err)
-		err = img_parts_restore(l);
+	err = img_parts_restore(l);
 	if (err) {
 		img_load_refuse(l, err, "error %d after the point of no return", err);
 		return err;

@@ -421,6 +421,16 @@ static void img_signal_discard(void)
 	}
 }
 
+/* What exec has left of most: to set it again would not even flush the signal. */
+static bool img_action_is_set(int sig, const struct k_sigaction *ka)
+{
+	/* Which is nobody else's, since an exec has only one thread. */
+	const struct sighand_struct *sighand = rcu_dereference_protected(current->sighand, 1);
+
+	return ka->sa.sa_handler == SIG_DFL && !sig_kernel_ignore(sig) &&
+	       !memcmp(ka, &sighand->action[sig - 1], sizeof(*ka));
+}
+
 static int img_signal_restore(struct img_load *l)
 {
 	const void *actions, *infos;
@@ -435,7 +445,8 @@ static int img_signal_restore(struct img_load *l)
 		if (sig_kernel_only(sig))
 			continue;
 		img_get_action(&sg, actions, sig, &ka);
-		err = do_sigaction(sig, &ka, NULL);
+		if (!img_action_is_set(sig, &ka))
+			err = do_sigaction(sig, &ka, NULL);
 	}
 	return err;
 }

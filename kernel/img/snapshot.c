@@ -245,13 +245,11 @@ static int img_capture_instant(struct img_dump *d, struct xarray *holds)
 		err = img_wait_mmap_lock(d->mm);
 	if (err)
 		return err;
-	snapshot = mm_snapshot(d->mm);
+	snapshot = img_early_finish(d);
 	if (IS_ERR(snapshot))
 		return PTR_ERR(snapshot);
-	/* While the target cannot ask for a seal. */
-	img_store_unshare(snapshot);
 	if (!img_hold_all_still(d, holds)) {
-		mmput(snapshot);
+		img_put_later(d, snapshot);
 		return -EAGAIN;
 	}
 	d->mm = snapshot;
@@ -267,8 +265,14 @@ static int img_try_later(struct img_dump *d, struct xarray *holds)
 	unsigned long held = jiffies - d->held_since;
 
 	if (held > IMG_HELD_MAX || xa_empty(holds)) {
+		/* Each page it writes to would be copied, for how long we cannot know. */
+		img_early_end(d);
 		img_hold_release_all(holds);
+		img_put_now(d);
 		schedule_timeout_interruptible(max(held, 1UL));
+	} else if (d->dead[0]) {
+		img_hold_release_all(holds);
+		img_put_now(d);
 	} else {
 		usleep_range(IMG_RETRY_US, 2 * IMG_RETRY_US);
 	}
@@ -393,6 +397,7 @@ static int img_capture_held(struct img_dump *d, struct xarray *holds)
 				err = img_dump_refuse(d, -EBUSY, "it does not come to rest");
 		} else if (err == -EAGAIN) {
 			/* It is busy: wait as long as the caller likes to. */
+			img_early_end(d);
 			err = img_may_dump(d) ?: -EAGAIN;
 		}
 		if (err != -EAGAIN)
@@ -402,6 +407,24 @@ static int img_capture_held(struct img_dump *d, struct xarray *holds)
 		if (err)
 			return err;
 	}
+}
+
+/*
+ * Do what can be done of the copy while the target runs.  If it cannot, it is all
+ * done in the end.
+ */
+static void img_begin_early(struct img_dump *d)
+{
+	struct mm_struct *mm = img_lock_mm(d->task);
+
+	if (IS_ERR(mm))
+		return;
+	mmget(mm);
+	img_unlock_mm(d->task, mm);
+	/* What is being resumed is not there yet. */
+	if (!d->task->in_execve)
+		img_early_begin(d, mm);
+	mmput(mm);
 }
 
 static int img_hold_and_capture(struct img_dump *d)
@@ -419,8 +442,11 @@ static int img_hold_and_capture(struct img_dump *d)
 	serves = img_serves_storage(d);
 	if (serves)
 		noio = memalloc_noio_save();
+	img_begin_early(d);
 	err = img_capture_held(d, &holds);
 	img_hold_release_all(&holds);
+	img_early_end(d);
+	img_put_now(d);
 	if (serves)
 		memalloc_noio_restore(noio);
 	return err;

@@ -344,38 +344,6 @@ ssize_t img_store_read(struct img_dump *d, loff_t pos, struct iov_iter *to)
 }
 
 /**
- * img_store_unshare() - let go of the shared mappings of a snapshot
- * @mm: the snapshot
- *
- * Nobody reads or writes by these mappings.  They must not count as such that
- * could be written to, or a memfd could not be sealed as long as the dump is
- * open.  That they are shared is still told by VM_MAYSHARE.
- *
- * Context: may sleep, @mm is nobody else's.
- */
-void img_store_unshare(struct mm_struct *mm)
-{
-	VMA_ITERATOR(vmi, mm, 0);
-	struct vm_area_struct *vma;
-
-	mmap_write_lock(mm);
-	for_each_vma(vmi, vma) {
-		struct address_space *mapping;
-
-		if (!vma->vm_file || !vma_is_shared_maywrite(vma))
-			continue;
-		mapping = vma->vm_file->f_mapping;
-		/* See the order of locks in mm/rmap.c. */
-		vma_start_write(vma);
-		i_mmap_lock_write(mapping);
-		mapping_unmap_writable(mapping);
-		vm_flags_clear(vma, VM_SHARED);
-		i_mmap_unlock_write(mapping);
-	}
-	mmap_write_unlock(mm);
-}
-
-/**
  * img_store_free() - give back the copy
  * @d: the dump
  *

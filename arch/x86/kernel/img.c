@@ -134,6 +134,23 @@ static int img_arch_hold_thread(struct img_dump *d)
 	return obstacle ? img_dump_refuse(d, -EOPNOTSUPP, "%s", obstacle) : 0;
 }
 
+/**
+ * img_arch_update_mm() - copy what may have changed since a snapshot was begun
+ * @mm: the snapshot
+ * @oldmm: the original; nobody runs in it
+ *
+ * Context: both mmap_locks held for writing.
+ * Return: false if there is something that cannot be copied now.
+ */
+bool img_arch_update_mm(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	if (img_ldt_count(mm) || img_ldt_count(oldmm) ||
+	    mm->context.vdso != oldmm->context.vdso)
+		return false;
+	img_pkey_copy(mm, oldmm);
+	return true;
+}
+
 static int img_arch_save(struct img_dump *d)
 {
 	struct img_arch_x86 a = { .size = cpu_to_le32(sizeof(a)) };

@@ -38,6 +38,7 @@ int img_desc_check_tls(struct img_load *l, const struct img_note *note);
 int img_desc_check_thread(struct img_load *l, const struct img_note *note);
 
 /* img_pkey.c */
+void img_pkey_copy(struct mm_struct *mm, struct mm_struct *oldmm);
 void img_pkey_save(struct mm_struct *mm, struct img_arch_x86 *a);
 int img_pkey_check(struct img_load *l, const struct img_arch_x86 *a);
 void img_pkey_begin(void);

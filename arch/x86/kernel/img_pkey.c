@@ -23,6 +23,19 @@ static void img_pkey_set(u16 map, s16 exec)
 }
 
 /**
+ * img_pkey_copy() - have the same keys
+ * @mm: the copy
+ * @oldmm: the original
+ *
+ * Context: both mmap_locks held for writing.
+ */
+void img_pkey_copy(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	mm->context.pkey_allocation_map = oldmm->context.pkey_allocation_map;
+	mm->context.execute_only_pkey = oldmm->context.execute_only_pkey;
+}
+
+/**
  * img_pkey_save() - write down the keys that are allocated
  * @mm: the snapshot
  * @a: the note
@@ -75,6 +88,10 @@ void img_pkey_finish(const struct img_arch_x86 *a)
 		img_pkey_set(le32_to_cpu(a->pkey_map), exec == IMG_NONE ? -1 : exec);
 }
 #else
+void img_pkey_copy(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+}
+
 void img_pkey_save(struct mm_struct *mm, struct img_arch_x86 *a)
 {
 }

@@ -5,7 +5,9 @@
  * The kernel maps its own where the process had it.  Its addresses are all over
  * the memory of a process, so it must have the same content.
  */
+#include <linux/cache.h>
 #include <linux/elf.h>
+#include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/security.h>
 #include <crypto/sha2.h>
@@ -14,7 +16,7 @@
 #include "img.h"
 
 /* The .note section tells the kernel's version; the code does not depend on it. */
-static void img_vdso_note(const struct vdso_image *image, size_t *start, size_t *end)
+static void __init img_vdso_note(const struct vdso_image *image, size_t *start, size_t *end)
 {
 	const struct elf64_hdr *ehdr = image->data;
 	const struct elf64_phdr *phdr = image->data + ehdr->e_phoff;
@@ -31,8 +33,12 @@ static void img_vdso_note(const struct vdso_image *image, size_t *start, size_t 
 	}
 }
 
-static void img_vdso_digest(const struct vdso_image *image, u8 *digest)
+/* That of this kernel, which does not change any more after its alternatives were chosen. */
+static u8 img_vdso_digest[SHA256_DIGEST_SIZE] __ro_after_init;
+
+static int __init img_vdso_init(void)
 {
+	const struct vdso_image *image = &vdso_image_64;
 	struct sha256_state state;
 	size_t start, end, i;
 
@@ -42,8 +48,11 @@ static void img_vdso_digest(const struct vdso_image *image, u8 *digest)
 	for (i = start; i < end; i++)
 		sha256_update(&state, (const u8 *)"", 1);
 	sha256_update(&state, image->data + end, image->size - end);
-	sha256_final(&state, digest);
+	sha256_final(&state, img_vdso_digest);
+	return 0;
 }
+
+late_initcall(img_vdso_init);
 
 /* What a program can do to them, and is not done again. */
 #define IMG_VM_ADVISED	(VM_SEALED | VM_DONTCOPY | VM_RAND_READ | VM_SEQ_READ | \
@@ -135,7 +144,7 @@ int img_vdso_save(struct img_dump *d, struct img_arch_x86 *a)
 	a->vvar_size = cpu_to_le32(-vdso_image_64.sym_vvar_start);
 	a->vdso = cpu_to_le64((unsigned long)d->mm->context.vdso);
 	a->vdso_size = cpu_to_le64(vdso_image_64.size);
-	img_vdso_digest(&vdso_image_64, a->vdso_digest);
+	memcpy(a->vdso_digest, img_vdso_digest, sizeof(a->vdso_digest));
 	return 0;
 }
 
@@ -150,14 +159,12 @@ int img_vdso_save(struct img_dump *d, struct img_arch_x86 *a)
 int img_vdso_check(struct img_load *l, const struct img_arch_x86 *a)
 {
 	u64 vdso = le64_to_cpu(a->vdso), vvar_size = le32_to_cpu(a->vvar_size);
-	u8 digest[SHA256_DIGEST_SIZE];
 
 	if (!vdso)
 		return 0;
-	img_vdso_digest(&vdso_image_64, digest);
 	if (le64_to_cpu(a->vdso_size) != vdso_image_64.size ||
 	    vvar_size != -vdso_image_64.sym_vvar_start ||
-	    memcmp(digest, a->vdso_digest, sizeof(digest)))
+	    memcmp(img_vdso_digest, a->vdso_digest, sizeof(img_vdso_digest)))
 		return img_load_refuse(l, -ELIBACC, "this kernel has another vDSO");
 	if (!PAGE_ALIGNED(vdso) || vdso < vvar_size + mmap_min_addr || vdso >= TASK_SIZE_MAX ||
 	    vdso_image_64.size > TASK_SIZE_MAX - vdso)
