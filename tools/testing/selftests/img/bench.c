@@ -13,10 +13,13 @@
  * Then the same for a target with many threads, which are at rest or wake up all
  * the time.  Each of them may add something to the stop.
  *
- * usage: bench [-n RUNS] [-l LIMIT] [-r] [-t] [MEGABYTES...]
+ * Last, targets that write to their memory all the time.
+ *
+ * usage: bench [-n RUNS] [-l LIMIT] [-r] [-f FLAGS] [MEGABYTES...]
  *	-r: also without high-resolution timers, where each wait for the target
  *	    lasts for a whole tick (default: exit status 75)
- *	-t: with transparent huge pages (default: without); no limit then
+ *	-f: t: with transparent huge pages (default: without); h, w: writes to 2 MB,
+ *	    to all of its memory; -l 0: no verdict
  *
  * Each line "BENCH stop-vs-fork SIZE ratio=X limit=Y ok|MISS" is a verdict; the
  * exit status is 1 if one was missed.  "BENCH stop-64-threads ..." has the ratio
@@ -36,12 +39,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench_util.h"
 #include "img_util.h"
 
-#define MB	(1UL << 20)
-#define PAGE	4096UL
-
-#define MAX_RUNS	99
 #define MAX_GAPS	40
 #define GAP_NS		20000
 #define MAX_NOISE	200000
@@ -49,26 +49,6 @@
 /* What a thread may add to the stop, in an emulated guest. */
 #define PER_THREAD_NS	1000000ULL
 #define THREADS		64
-
-static uint64_t now_raw(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
-	return ts.tv_sec * IMG_NSEC_PER_SEC + ts.tv_nsec;
-}
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set)) {
-		perror("bench: two processors are needed");
-		exit(4);
-	}
-}
 
 /* Commands: 'F'ork, or be 'D'umped. */
 static int send_command(int sock, char c)
@@ -161,10 +141,23 @@ static void make_threads(unsigned long nr)
 	}
 }
 
-/* ARG is "MEGABYTES:THREADS:t", with the t for huge pages. */
+/* Which page is next, of so much memory: all of them, in no order that helps. */
+static size_t next_page(size_t span)
+{
+	static size_t n;
+
+	n += 16381;
+	return n * PAGE % span;
+}
+
+/*
+ * ARG is "MEGABYTES:THREADS:FLAGS", with t for huge pages, h for who writes to 2 MB
+ * of it all the time, w for who writes to all of it.
+ */
 TARGET(loop)
 {
 	size_t len = strtoul(arg, NULL, 10) * MB;
+	size_t span = strchr(arg, 'w') ? len : strchr(arg, 'h') ? 2 * MB : 0;
 	uint64_t last, now;
 	char command;
 	pid_t pid;
@@ -194,6 +187,8 @@ TARGET(loop)
 		img_send('R', " ");
 		last = now_raw();
 		while (!left) {
+			if (span)
+				((volatile char *)p)[next_page(span)]++;
 			now = now_raw();
 			if (now - last > GAP_NS)
 				note_gap(now, now - last);
@@ -206,27 +201,6 @@ TARGET(loop)
 /*
  * The other side
  */
-
-static int compare(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static uint64_t median(uint64_t *v, int n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return v[n / 2];
-}
-
-static void must(int ret, const char *what)
-{
-	if (!ret)
-		return;
-	fprintf(stderr, "bench: %s: %s\n", what, strerror(-ret));
-	exit(1);
-}
 
 static void command(struct img_proc *p, char c)
 {
@@ -293,61 +267,64 @@ static void one_dump(struct img_proc *p, uint64_t *stop, uint64_t *took, uint64_
  * @again: how many were done again
  */
 struct figures {
-	uint64_t stop[MAX_RUNS], forks[MAX_RUNS], took[MAX_RUNS], noise[MAX_RUNS];
+	struct series stop, forks, took, noise;
 	int again;
 };
 
-static void measure(struct figures *f, unsigned long mb, int threads, int runs, bool thp)
+static void measure(struct figures *f, unsigned long mb, int threads, int runs,
+		    const char *flags)
 {
+	uint64_t fork, stop, took, noise;
 	struct img_proc p;
 	char arg[64];
-	int i;
 
-	snprintf(arg, sizeof(arg), "%lu:%d:%s", mb, threads, thp ? "t" : "");
+	snprintf(arg, sizeof(arg), "%lu:%d:%s", mb, threads, flags);
 	must(img_start(&p, "loop", 's', arg, NULL), "target");
 	must(img_recv(&p, 'R', NULL, 0), "target");
 	/* Once of each that does not count. */
 	one_fork(&p);
-	one_dump(&p, &f->stop[0], &f->took[0], &f->noise[0]);
-	for (i = 0, f->again = 0; i < runs; i++) {
-		f->forks[i] = one_fork(&p);
-		one_dump(&p, &f->stop[i], &f->took[i], &f->noise[i]);
-		if (f->noise[i] > MAX_NOISE && f->again < 5 * runs) {
+	one_dump(&p, &stop, &took, &noise);
+	memset(f, 0, sizeof(*f));
+	while (f->stop.n < runs) {
+		fork = one_fork(&p);
+		one_dump(&p, &stop, &took, &noise);
+		if (noise > MAX_NOISE && f->again < 5 * runs) {
 			f->again++;
-			i--;
+			continue;
 		}
+		add(&f->forks, fork);
+		add(&f->stop, stop);
+		add(&f->took, took);
+		add(&f->noise, noise);
 	}
 	img_forget(&p);
 }
 
-static void show(struct figures *f, unsigned long mb, int runs)
+static double ratio(struct figures *f)
 {
-	double ratio = (double)median(f->stop, runs) / median(f->forks, runs);
-
-	printf("%8lu MB %10.3f %10.3f %10.3f %10.3f %8.2f\n", mb,
-	       median(f->forks, runs) / 1e6, median(f->stop, runs) / 1e6,
-	       median(f->took, runs) / 1e6, median(f->noise, runs) / 1e6, ratio);
-	printf("%11s %10.3f %10.3f %10.3f %10.3f %8.2f %d repeated\n", "least",
-	       f->forks[0] / 1e6, f->stop[0] / 1e6, f->took[0] / 1e6, f->noise[0] / 1e6,
-	       (double)f->stop[0] / f->forks[0], f->again);
+	return (double)median(&f->stop) / median(&f->forks);
 }
 
-static bool verdict(const char *name, unsigned long mb, double ratio, double limit)
+static void show(struct figures *f, const char *name, unsigned long mb)
 {
-	printf("BENCH %s %luMB ratio=%.2f limit=%.2f %s\n", name, mb, ratio, limit,
-	       ratio <= limit ? "ok" : "MISS");
-	fflush(stdout);
-	return ratio <= limit;
+	tell(name, mb, "fork", &f->forks);
+	tell(name, mb, "stop", &f->stop);
+	tell(name, mb, "open", &f->took);
+	printf("%-20s %6lu MB noise %.3f ms, least ratio %.2f, %d repeated\n", name, mb,
+	       median(&f->noise) / 1e6, (double)f->stop.v[0] / f->forks.v[0], f->again);
 }
 
-static bool bench(unsigned long mb, int runs, double limit, bool thp)
+/* A verdict unless the limit is 0. */
+static bool bench(const char *name, unsigned long mb, int runs, const char *flags,
+		  double limit)
 {
+	char full[64];
 	struct figures f;
 
-	measure(&f, mb, 1, runs, thp);
-	show(&f, mb, runs);
-	return thp || verdict("stop-vs-fork", mb,
-			      (double)median(f.stop, runs) / median(f.forks, runs), limit);
+	measure(&f, mb, 1, runs, flags);
+	show(&f, name, mb);
+	snprintf(full, sizeof(full), "%s-vs-fork", name);
+	return !limit || verdict(full, mb, ratio(&f), limit);
 }
 
 static bool bench_threads(unsigned long mb, int runs, double limit)
@@ -355,11 +332,25 @@ static bool bench_threads(unsigned long mb, int runs, double limit)
 	struct figures f;
 	double allowed;
 
-	printf("the same with %d threads\n", THREADS);
-	measure(&f, mb, THREADS, runs, false);
-	show(&f, mb, runs);
-	allowed = limit * median(f.forks, runs) + PER_THREAD_NS * THREADS;
-	return verdict("stop-64-threads", mb, median(f.stop, runs) / allowed, 1.0);
+	measure(&f, mb, THREADS, runs, "");
+	show(&f, "stop-threads", mb);
+	allowed = limit * median(&f.forks) + PER_THREAD_NS * THREADS;
+	return verdict("stop-64-threads", mb, median(&f.stop) / allowed, 1.0);
+}
+
+/* A target that only counts, one that writes everywhere, one that writes to 2 MB. */
+static bool bench_all(int runs, double limit)
+{
+	static const unsigned long sizes[] = { 16, 128, 512, 1024 };
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		ok &= bench("stop", sizes[i], runs, "", limit);
+		ok &= bench("stop-writer", sizes[i], runs, "w", limit);
+	}
+	return ok & bench("stop-hot-set", 512, runs, "h", 0.25) &
+		bench_threads(256, runs, 1.3);
 }
 
 static bool high_resolution(void)
@@ -371,24 +362,23 @@ static bool high_resolution(void)
 
 int main(int argc, char **argv)
 {
-	static const unsigned long sizes[] = { 16, 128, 512 };
-	bool ok = true, thp = false, regardless = false;
-	double limit = 1.3;
+	bool ok = true, regardless = false;
+	const char *flags = "";
+	double limit = 1.0;
 	int opt, runs = 9;
-	size_t i;
 
 	img_init();
 	if (argc > 1 && !strcmp(argv[1], "--target"))
 		return img_target_main(argc, argv);
-	while ((opt = getopt(argc, argv, "n:l:rt")) != -1) {
+	while ((opt = getopt(argc, argv, "n:l:rf:")) != -1) {
 		if (opt == 'n')
 			runs = atoi(optarg);
 		else if (opt == 'l')
 			limit = atof(optarg);
 		else if (opt == 'r')
 			regardless = true;
-		else if (opt == 't')
-			thp = true;
+		else if (opt == 'f')
+			flags = optarg;
 		else
 			return 2;
 	}
@@ -399,17 +389,9 @@ int main(int argc, char **argv)
 		return 75;
 	}
 	pin(1);
-	printf("stop of a process by a dump, and its fork(): medians of %d, ms%s\n", runs,
-	       thp ? ", huge pages" : "");
-	printf("%11s %10s %10s %10s %10s %8s\n", "memory", "fork", "stop", "open", "noise",
-	       "ratio");
-	if (optind == argc) {
-		for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			ok &= bench(sizes[i], runs, limit, thp);
-		if (!thp)
-			ok &= bench_threads(256, runs, limit);
-	}
+	if (optind == argc)
+		return bench_all(runs, limit) ? 0 : 1;
 	for (; optind < argc; optind++)
-		ok &= bench(strtoul(argv[optind], NULL, 0), runs, limit, thp);
+		ok &= bench("stop", strtoul(argv[optind], NULL, 0), runs, flags, limit);
 	return ok ? 0 : 1;
 }

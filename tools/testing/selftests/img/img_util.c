@@ -1274,7 +1274,7 @@ void img_fix_crc(struct img_image *im)
  * Swap
  */
 
-#define IMG_SWAP_SIZE	(16UL << 20)
+#define IMG_SWAP_SIZE	(64UL << 20)
 
 /* A swap device: a file, a loop device on it, a header. */
 int img_swap_on(char *dev, size_t size)

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -303,6 +304,28 @@ TEST_F(reader, odd_sizes)
 		off += n;
 	}
 	EXPECT_EQ(self->len, off);
+}
+
+/* From kernel to kernel, by way of a pipe. */
+TEST_F(reader, sendfile)
+{
+	int to = open(img_path("sent"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	off_t off = 0;
+	size_t len;
+	ssize_t n;
+	char *all;
+
+	ASSERT_LE(0, to);
+	while ((n = sendfile(to, self->fd, &off, 1 << 20)) > 0)
+		;
+	EXPECT_EQ(0, n);
+	EXPECT_EQ(self->len, off);
+	close(to);
+	all = img_read_file(img_path("sent"), &len);
+	ASSERT_EQ(self->len, len);
+	EXPECT_EQ(0, memcmp(all, self->all, len));
+	free(all);
+	unlink(img_path("sent"));
 }
 
 /* A page fault in the middle of the reader's buffer. */

@@ -385,6 +385,30 @@ TEST(launcher_of_another_layout)
 	ASSERT_EQ(0, img_finish(&p));
 }
 
+/* Nor what its address space can be. */
+TEST(launcher_of_32_bits)
+{
+	char tiny[4200];
+	char *argv[] = { tiny, NULL, NULL };
+	struct img_launch how = { .argv = argv };
+	struct img_proc p;
+
+	if (img_nodump())
+		SKIP(return, "needs a resume");
+	snprintf(tiny, sizeof(tiny), "%s", img_sibling("tiny32"));
+	if (access(tiny, X_OK))
+		SKIP(return, "tiny32 was not built");
+	IMG_SPAWN(&p, "layout", 's', "d", NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	argv[1] = p.image;
+	if (img_launch(&p, tiny, &how))
+		SKIP(return, "the kernel runs no 32-bit programs");
+	ASSERT_EQ(0, img_settle(&p));
+	ASSERT_EQ(0, img_same_maps(&p));
+	ASSERT_EQ(0, img_finish(&p));
+}
+
 /*
  * The launcher's part
  */

@@ -20,6 +20,9 @@
 
 #include "img_test.h"
 
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB	0x0004U
+#endif
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE	0x08
 #endif
@@ -719,6 +722,48 @@ TEST_F(file, fifo_instead)
 	ASSERT_EQ(0, mkfifo(self->path, 0666));
 	ret = img_try_exec(self->p.image, NULL, &pid);
 	EXPECT_TRUE(ret == -EACCES || ret == -ESTALE);
+}
+
+static void path_becomes(struct img_image *im, const char *from, const char *to)
+{
+	struct img_files *files = img_note(im, "IMG", NT_IMG_FILE, 0, NULL);
+	struct img_file *f = (void *)((char *)files + files->files_off);
+	struct stat st;
+
+	while (strcmp((char *)files + f->path_off, from))
+		f++;
+	strcpy((char *)files + f->path_off, to);
+	stat(to, &st);
+	f->ino = st.st_ino;
+	f->bytes = st.st_size;
+	f->mtime_sec = st.st_mtim.tv_sec;
+	f->mtime_nsec = st.st_mtim.tv_nsec;
+	f->flags = 0;
+	f->btime_sec = 0;
+	f->btime_nsec = 0;
+	f->generation = 0;
+}
+
+/* What is said of the file is true, but its pages are huge. */
+TEST_F(file, of_hugetlbfs_instead)
+{
+	struct img_image im;
+	char path[100];
+	pid_t pid;
+	int fd;
+
+	fd = syscall(SYS_memfd_create, "huge", MFD_HUGETLB);
+	if (fd < 0 || ftruncate(fd, 4 << 20))
+		SKIP(return, "no huge pages");
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
+	ASSERT_LT(strlen(path), strlen(self->path));
+	ASSERT_EQ(0, img_load(&im, self->p.image));
+	path_becomes(&im, self->path, path);
+	img_fix_crc(&im);
+	ASSERT_EQ(0, img_save(&im, self->p.image));
+	EXPECT_EQ(-EBADMSG, img_try_exec(self->p.image, NULL, &pid));
+	img_free(&im);
+	close(fd);
 }
 
 /*

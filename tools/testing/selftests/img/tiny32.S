@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A 32-bit process: write(3, "R", 1), then pause() for ever. */
+/*
+ * A 32-bit process: write(3, "R", 1), then pause() for ever; with arguments it
+ * executes what they say.
+ */
 	.globl	_start
 _start:
+	cmpl	$1, (%esp)
+	je	2f
+	mov	$11, %eax
+	mov	8(%esp), %ebx
+	lea	8(%esp), %ecx
+	xor	%edx, %edx
+	int	$0x80
+	neg	%eax
+	mov	%eax, %ebx
+	mov	$1, %eax
+	int	$0x80
+2:
 	mov	$4, %eax
 	mov	$3, %ebx
 	mov	$msg, %ecx

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process images against what people have otherwise: CRIU, and starting anew.
+ *
+ * usage: bench_peer [-n RUNS] [-d DIR] criu|freeze MEGABYTES...
+ *	  bench_peer [-n RUNS] [-d DIR] python
+ *
+ * Exit status 77 when there is no CRIU that works here.
+ */
+#include <getopt.h>
+#include <stdarg.h>
+
+#include "bench_proc.h"
+
+static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
+{
+	char command[8192];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	return system(command);
+}
+
+static const char *criu_dir(void)
+{
+	static char path[4200];
+
+	snprintf(path, sizeof(path), "%s/bench.%d.criu", dir, getpid());
+	return path;
+}
+
+/*
+ * CRIU takes regular files only.  The process leads a session, which the one
+ * that restores it does not have to be in then.
+ */
+static pid_t start_for_criu(unsigned long mb)
+{
+	char arg[32], *argv[] = { self, "--spin", arg, NULL };
+	pid_t pid;
+	int fd;
+
+	snprintf(arg, sizeof(arg), "%lu", mb);
+	must(run("rm -rf %s && mkdir %s", criu_dir(), criu_dir()), "mkdir");
+	pid = fork();
+	if (!pid) {
+		setsid();
+		fd = open("/dev/null", O_RDWR);
+		dup2(fd, 0);
+		dup2(fd, 2);
+		close(fd);
+		fd = chdir(criu_dir()) ? -1 : open("out", O_WRONLY | O_CREAT | O_APPEND, 0600);
+		dup2(fd, 1);
+		close(fd);
+		closefrom(3);
+		execv(self, argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* The message that a process has written as its Nth. */
+static void get_from_file(struct message *m, int nth)
+{
+	char path[4300];
+	int fd, i;
+
+	snprintf(path, sizeof(path), "%s/out", criu_dir());
+	for (i = 0; i < 60000; i++) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && pread(fd, m, sizeof(*m), nth * sizeof(*m)) == sizeof(*m)) {
+			close(fd);
+			return;
+		}
+		if (fd >= 0)
+			close(fd);
+		usleep(1000);
+	}
+	must(-ETIMEDOUT, "a process under CRIU");
+}
+
+/* ns from the start of "criu restore" to the first instruction, 0: it fails. */
+static uint64_t one_criu(unsigned long mb)
+{
+	pid_t pid = start_for_criu(mb);
+	struct message m;
+	uint64_t t;
+
+	get_from_file(&m, 0);
+	if (run("criu dump -t %d -D %s -o dump.log >/dev/null 2>&1", pid, criu_dir())) {
+		run("tail -n 5 %s/dump.log >&2", criu_dir());
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return 0;
+	}
+	waitpid(pid, NULL, 0);
+	usleep(2 * AWAY_NS / 1000);
+	t = tsc();
+	if (run("criu restore -d -D %s -o restore.log >/dev/null 2>&1", criu_dir())) {
+		run("tail -n 5 %s/restore.log >&2", criu_dir());
+		return 0;
+	}
+	get_from_file(&m, 1);
+	kill(pid, SIGKILL);
+	usleep(10000);
+	return ticks_to_ns(m.began - t);
+}
+
+static bool bench_criu(unsigned long mb)
+{
+	struct series ours = {}, theirs = {};
+	int i;
+
+	/* The first one after boot makes what others find made. */
+	if (!one_criu(mb))
+		exit(77);
+	make_image(mb, LIBC);
+	one_resume();
+	for (i = 0; i < runs; i++) {
+		add(&theirs, one_criu(mb));
+		add(&ours, one_resume());
+	}
+	run("rm -rf %s", criu_dir());
+	tell("criu-restore", mb, "criu restore", &theirs);
+	tell("criu-restore", mb, "exec of the image", &ours);
+	return verdict_least("criu-vs-resume", mb, (double)median(&theirs) / median(&ours),
+			     mb >= 1024 ? 1000 : 50);
+}
+
+/*
+ * How long a process stands still, by its own clock, while it is dumped
+ */
+
+static volatile sig_atomic_t asked;
+
+static void ask(int sig)
+{
+	asked = 1;
+}
+
+/* Says the longest time that it was away for since it was asked the last time. */
+static void watch(size_t len)
+{
+	uint64_t last, now, most = 0;
+	char *p = new_memory(len);
+
+	memset(p, 1, len);
+	signal(SIGUSR1, ask);
+	if (write(1, &most, sizeof(most)) != sizeof(most))
+		exit(3);
+	for (last = tsc(); ; last = now) {
+		now = tsc();
+		if (now - last > most)
+			most = now - last;
+		if (!asked)
+			continue;
+		asked = 0;
+		if (write(1, &most, sizeof(most)) != sizeof(most))
+			exit(3);
+		most = 0;
+		memset(p, 1, len);
+		now = tsc();
+	}
+}
+
+static uint64_t longest_gap(struct child *c)
+{
+	uint64_t most;
+
+	kill(c->pid, SIGUSR1);
+	get(c, &most, sizeof(most));
+	return ticks_to_ns(most);
+}
+
+static bool bench_freeze(unsigned long mb)
+{
+	struct series ours = {}, theirs = {};
+	char arg[32], *argv[] = { self, "--watch", arg, NULL };
+	struct child c;
+	uint64_t zero;
+	int i, fd;
+
+	snprintf(arg, sizeof(arg), "%lu", mb);
+	start(&c, argv);
+	get(&c, &zero, sizeof(zero));
+	for (i = 0; i <= runs; i++) {
+		longest_gap(&c);
+		usleep(300000);
+		longest_gap(&c);
+		usleep(300000);
+		fd = open_dump(c.pid);
+		usleep(20000);
+		if (i)
+			add(&ours, longest_gap(&c));
+		close(fd);
+		must(run("rm -rf %s && mkdir %s", criu_dir(), criu_dir()), "mkdir");
+		longest_gap(&c);
+		usleep(300000);
+		if (run("criu dump -t %d -D %s -o dump.log -R -j >/dev/null 2>&1", c.pid,
+			criu_dir())) {
+			run("tail -n 5 %s/dump.log >&2", criu_dir());
+			exit(77);
+		}
+		if (i)
+			add(&theirs, longest_gap(&c));
+	}
+	stop(&c);
+	run("rm -rf %s", criu_dir());
+	tell("freeze", mb, "criu dump", &theirs);
+	tell("freeze", mb, "our dump", &ours);
+	return verdict_least("freeze-vs-criu", mb, (double)median(&theirs) / median(&ours), 50);
+}
+
+/*
+ * An interpreter that is warm
+ */
+
+static const char python[] =
+	"import json, hashlib, decimal, re, os, time\n"
+	"os.write(1, b'12345678')\n"
+	"last = time.monotonic()\n"
+	"while True:\n"
+	"    now = time.monotonic()\n"
+	"    if now - last > 0.2:\n"
+	"        os._exit(0)\n"
+	"    last = now\n";
+
+static uint64_t until_exit(char *const *argv)
+{
+	uint64_t t = now_raw();
+	struct child c;
+
+	start(&c, argv);
+	waitpid(c.pid, NULL, 0);
+	t = now_raw() - t;
+	close(c.out);
+	return t;
+}
+
+static bool bench_python(unsigned long unused)
+{
+	char *warm[] = { "/usr/bin/python3", "-c", (char *)python, NULL };
+	char *cold[] = { "/usr/bin/python3", "-c", "pass", NULL };
+	char *image[] = { (char *)image_path(), NULL };
+	struct series ours = {}, theirs = {};
+	char text[8];
+	struct child c;
+	int i;
+
+	start(&c, warm);
+	get(&c, text, sizeof(text));
+	usleep(50000);
+	save_image(&c);
+	for (i = 0; i <= runs; i++) {
+		uint64_t a = until_exit(cold), b = until_exit(image);
+
+		if (!i)
+			continue;
+		add(&theirs, a);
+		add(&ours, b);
+	}
+	tell("python", 0, "python3 -c pass", &theirs);
+	tell("python", 0, "a warm one resumed", &ours);
+	return verdict("python-vs-start", 0, (double)median(&ours) / median(&theirs), 0.5);
+}
+
+int main(int argc, char **argv)
+{
+	bool (*bench)(unsigned long mb) = NULL;
+	bool ok = true;
+	int opt;
+
+	if (argc == 3 && !strcmp(argv[1], "--watch"))
+		watch(strtoul(argv[2], NULL, 10) * MB);
+	begin(argc, argv);
+	while ((opt = getopt(argc, argv, "n:d:")) != -1) {
+		if (opt == 'n')
+			runs = atoi(optarg);
+		else if (opt == 'd')
+			dir = optarg;
+		else
+			return 2;
+	}
+	if (runs < 1 || runs > MAX_RUNS || optind == argc)
+		return 2;
+	if (!strcmp(argv[optind], "criu"))
+		bench = bench_criu;
+	else if (!strcmp(argv[optind], "freeze"))
+		bench = bench_freeze;
+	else if (!strcmp(argv[optind], "python"))
+		ok = bench_python(0);
+	else
+		return 2;
+	while (bench && ++optind < argc)
+		ok &= bench(strtoul(argv[optind], NULL, 0));
+	unlink(image_path());
+	return ok ? 0 : 1;
+}
