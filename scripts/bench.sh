@@ -3,34 +3,75 @@
 #
 # make bench: fails when a line "BENCH name size ratio=X limit=Y MISS" says
 # that a limit was missed, or when there is no line at all.
+#
+#	BENCH=PROGRAM	only "bench", "resume" or "peer"
+#	BENCH_CSV=FILE	where the figures go: NAME,MEGABYTES,WHAT,MEDIAN,LEAST,MOST,RUNS in
+#			ns, after a line that says when and where; see scripts/plots.sh
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
-"$top/scripts/setup.sh"
-kernel=$("$top/scripts/kernel.sh" small)
+"$top/scripts/setup.sh" criu
+kernel=$("$top/scripts/kernel.sh" bench)
 make_scratch
-# run OPTIONS: sets rc.
+: >"$scratch/all"
+# run COMMAND: sets rc.
 run() {
 	say "  booting the guest"
 	rc=0
 	{
-		KERNEL=$kernel QEMU_TIMEOUT=${QEMU_TIMEOUT:-1200} \
-			"$top/scripts/qemu.sh" run -- \
-			"cd /tmp/img/selftests && exec ./bench $1" || rc=$?
+		FLAVOUR=bench KERNEL=$kernel QEMU_TIMEOUT=${QEMU_TIMEOUT:-2400} \
+			QEMU_MEM=${QEMU_MEM:-2G} "$top/scripts/qemu.sh" run -- \
+			"echo \"MACHINE Linux \$(uname -r), \$(nproc) processors,\" \
+				\"QEMU \${IMG_EMULATED:+without KVM}\"
+			mkdir -p /tmp/b && mount -t tmpfs -o size=75% b /tmp/b &&
+			cd /tmp/img/selftests && $1" || rc=$?
 		echo $rc >"$scratch/rc"
 	} | tee "$scratch/out"
 	rc=$(cat "$scratch/rc")
+	grep '^BENCH \|^CSV,\|^MACHINE ' "$scratch/out" >>"$scratch/all" || :
+}
+
+want() {
+	[ "${BENCH:-$1}" = "$1" ]
 }
 
 # While a guest boots on a busy machine, the check of its timers may fail; then
 # it has none but the tick.
-run ""
-[ "$rc" -ne 75 ] || run ""
-[ "$rc" -ne 75 ] || run -r
-[ "$rc" -eq 0 ] || die "the benchmark failed, exit status $rc"
-grep -q '^BENCH ' "$scratch/out" || die "the benchmark measured nothing"
-if grep -q '^BENCH .* MISS *$' "$scratch/out"; then
+if want bench; then
+	mem=${QEMU_MEM:-4G}
+	QEMU_MEM=$mem run "./bench"
+	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench"
+	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench -r"
+	[ "$rc" -eq 0 ] || die "the benchmark failed, exit status $rc"
+fi
+if want resume; then
+	QEMU_MEM=${QEMU_MEM:-12G} run "b='./bench_resume -d /tmp/b' rc=0
+		\$b resume 4 64 1024 4096 || rc=1
+		\$b touch 64 512 || rc=1
+		\$b read 256 || rc=1
+		\$b copies 64 || rc=1
+		exit \$rc"
+	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
+fi
+if want peer; then
+	QEMU_MEM=${QEMU_MEM:-8G} run "b='./bench_peer -d /tmp/b -n 7' rc=0
+		export PATH=\$PATH:/usr/sbin:/sbin
+		\$b criu 4 1024 || rc=1
+		\$b freeze 256 || rc=1
+		\$b python || rc=1
+		exit \$rc"
+	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
+fi
+grep -q '^BENCH ' "$scratch/all" || die "the benchmark measured nothing"
+if [ -n "${BENCH_CSV:-}" ]; then
+	sed -n "s/^MACHINE /# $(date +%Y-%m-%d), /p" "$scratch/all" | tr -d '\r' |
+		sed 1q >"$BENCH_CSV"
+	sed -n 's/^CSV,//p' "$scratch/all" | tr -d '\r' >>"$BENCH_CSV"
+fi
+say ""
+grep '^BENCH ' "$scratch/all"
+if grep -q '^BENCH .* MISS *$' "$scratch/all"; then
 	die "a limit was missed"
 fi

@@ -12,6 +12,7 @@
 #	QEMU_TIMEOUT	seconds until the guest is killed
 #	QEMU_MEM	memory of the guest (2G, debug 4G)
 #	QEMU_CMDLINE	added to the kernel's command line
+#	QEMU_ICOUNT	if set, the guest's clock counts instructions: 1 ns each
 #	QEMU_LOGS	folder for the logs (a new one)
 #	IMG_TIMEOUT	passed on to the command in the guest
 #	KERNEL		folder that kernel.sh printed, instead of the current one
@@ -85,12 +86,20 @@ kvm_works() {
 		-machine none -accel kvm -monitor stdio >/dev/null 2>&1
 }
 emulated=
-if kvm_works; then
+# An emulated "rep" goes byte by byte, where a real one is faster than anything
+# else: what copies or clears pages would look slower than it is.
+cpu=max
+[ "$flavour" != bench ] && [ -z "${QEMU_ICOUNT:-}" ] || cpu=max,-erms,-fsrm
+if [ -n "${QEMU_ICOUNT:-}" ]; then
+	accel="-accel tcg,thread=single -icount shift=0,sleep=off -cpu $cpu"
+	append="$append tsc=reliable"
+	emulated=1
+elif kvm_works; then
 	accel="-accel kvm -cpu host"
 else
 	# Without KVM there is no stable clock but the processor's own, which
 	# is one for all processors of an emulated machine.
-	accel="-accel tcg,thread=multi -cpu max"
+	accel="-accel tcg,thread=multi -cpu $cpu"
 	append="$append tsc=reliable"
 	emulated=1
 fi

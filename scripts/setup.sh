@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Install what is missing of the distribution's packages that the other
-# scripts use.  Does nothing, quickly, when all are there.
+# scripts use, and of those that are named.  Does nothing, quickly, when all are
+# there.
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -14,7 +15,7 @@ packages="
 	build-essential flex bison bc libelf-dev libssl-dev cpio xz-utils zstd
 	kmod rsync patch qemu-system-x86 busybox-static sparse shellcheck gdb
 	binutils elfutils strace python3 perl bash procps musl-tools gawk sqlite3 dc
-	fzf b3sum openjdk-17-jre-headless ecj"
+	fzf b3sum openjdk-17-jre-headless ecj $*"
 [ -n "${KDIR:-}" ] ||
 	packages="$packages linux-source-$series linux-config-$series"
 

@@ -7,7 +7,8 @@
 # The last line is "N passed, N failed[, N skipped]".
 #
 # BESIDE=FILE: what make test itself runs beside the programs, with what that has
-# built: the scripts, the samples and the module; FILE gets the three numbers.
+# built: the scripts, the samples, the instruction counts and the module; FILE gets
+# the three numbers.
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -189,6 +190,13 @@ run_module() {
 	fi
 }
 
+# What ours takes more of than it did, however busy the machine is.
+run_icount() {
+	[ $flavour != small ] ||
+		check "instruction counts" env KERNEL="$kernel" SELFTESTS="$selftests" \
+			"$top/scripts/icount.sh"
+}
+
 # In a session of its own, to be stopped with all that it has started.
 beside_pid=
 beside() {
@@ -214,6 +222,7 @@ beside_end() {
 
 if [ -n "${BESIDE:-}" ]; then
 	run_scripts
+	run_icount
 	[ -z "$module" ] || run_module
 	echo "$passed $failed $skipped" >"$BESIDE"
 	exit
@@ -228,6 +237,7 @@ if [ "$others" = all ] && [ $flavour = small ] && [ "$(nproc)" -gt 1 ]; then
 elif [ "$others" = all ]; then
 	run_programs
 	run_scripts
+	run_icount
 	[ -z "$module" ] || run_module
 else
 	[ -z "$others" ] || run $flavour "selftests, $flavour kernel" "$others"
