@@ -9,9 +9,11 @@
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/img_fault.h>
+#include <linux/maple_tree.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
+#include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
@@ -22,6 +24,7 @@
 
 #include "img.h"
 #include "internal.h"
+#include "vma.h"
 
 /* So many pages are filled in at once by who touches one after the other. */
 #define IMG_AROUND	16
@@ -468,25 +471,30 @@ vm_fault_t img_fault(struct vm_fault *vmf)
 }
 
 /**
- * mm_drop_vma() - unmap a mapping of an address space that nobody runs in yet
- * @vma: the mapping
+ * mm_drop_vma() - unmap the only mapping of an address space that nobody runs in yet
+ * @vma: the mapping, of anonymous memory
  *
- * No processor has to forget it then.  do_munmap() would not do, as it knows the
- * limits of current's address space only, who may be a 32-bit program.
+ * As exit_mmap(), but the address space stays.  No processor has to forget anything.
+ * do_munmap() would not do, as it knows current's address space only, who may be a
+ * 32-bit program.
  *
  * Context: on exec, before begin_new_exec(); takes the mmap_lock of the address
  *	space for writing.
- * Return: 0 or -ENOMEM.
  */
-int mm_drop_vma(struct vm_area_struct *vma)
+void mm_drop_vma(struct vm_area_struct *vma)
 {
-	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_start);
+	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_end);
 	struct mm_struct *mm = vma->vm_mm;
-	int err;
+	unsigned long nr = vma_pages(vma);
 
 	mmap_write_lock(mm);
-	vma = vma_next(&vmi);
-	err = do_vmi_align_munmap(&vmi, vma, mm, vma->vm_start, vma->vm_end, NULL, false);
+	WARN_ON_ONCE(mm->map_count != 1 || vma->vm_file);
+	unmap_region(&vmi.mas, vma, NULL, NULL);
+	__mt_destroy(&mm->mm_mt);
+	mm->map_count = 0;
+	vm_stat_account(mm, vma->vm_flags, -nr);
+	if (vma->vm_flags & VM_ACCOUNT)
+		vm_unacct_memory(nr);
+	remove_vma(vma, /* unreachable = */ true);
 	mmap_write_unlock(mm);
-	return err;
 }

@@ -427,8 +427,8 @@ int img_buf_add_string(struct img_buf *buf, const char *s, __le32 *off);
 void img_buf_free(struct img_buf *buf);
 void *img_note_add(struct img_dump *d, const char *name, u32 type, size_t len);
 int img_notes_parse(struct img_load *l, const void *start);
-const struct img_note *img_note_find(struct img_load *l, const char *name,
-				     u32 type);
+const struct img_note *img_note_find(struct img_load *l, u32 type);
+const struct img_note *img_core_note_find(struct img_load *l, u32 type);
 int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
 		    const struct img_note **note);
 const struct img_note *img_thread_note_find(const struct img_load_thread *t,
@@ -589,6 +589,10 @@ int img_arch_check_regs(struct img_load_thread *t, const elf_gregset_t *regs);
 int img_arch_check_regset(struct img_load *l, const struct img_note *note);
 /* What a thread has besides the register sets of its view; NULL after the last. */
 const struct user_regset *img_arch_regset(unsigned int i);
+/* Let the getters of register sets see what current has. */
+void img_arch_sync_regs(void);
+/* Set current's registers; 1: that takes a thread that does not run. */
+int img_arch_set_regs(const struct img_load_thread *t);
 /* Where current's thread library keeps its ID if not where the kernel knows of. */
 int __user *img_arch_tid_word(void);
 /* Copy what may have changed since a snapshot was begun; false: that cannot be. */

@@ -35,7 +35,7 @@ int mm_img_map(struct mm_struct *mm, const struct img_run *run, unsigned long st
 	       unsigned long end);
 int mm_img_dup(struct mm_struct *mm, struct mm_struct *oldmm);
 void mm_img_put(struct mm_struct *mm);
-int mm_drop_vma(struct vm_area_struct *vma);
+void mm_drop_vma(struct vm_area_struct *vma);
 
 struct file *img_file(struct mm_struct *mm);
 vm_fault_t img_fault(struct vm_fault *vmf);

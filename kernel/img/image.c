@@ -30,6 +30,9 @@
 /* Program headers for which there is no room in any image. */
 #define IMG_LOADS_MAX	(IMG_HEAD_MAX / sizeof(struct elf_phdr))
 
+/* What is read before the length of headers and notes is known. */
+#define IMG_HEAD_FIRST	SZ_8K
+
 /* Offset of the header note's descriptor from the beginning of the notes. */
 #define IMG_HDR_DESC	(sizeof(struct elf_note) + sizeof(IMG_NOTE_NAME))
 
@@ -347,24 +350,37 @@ static int img_read_exact(struct img_load *l, void *to, size_t len, loff_t pos)
 	return 0;
 }
 
+/* All that there is of headers and notes in small images. */
+static ssize_t img_read_first(struct img_load *l)
+{
+	loff_t pos = 0;
+
+	l->head = kvmalloc(IMG_HEAD_FIRST, GFP_KERNEL_ACCOUNT);
+	return l->head ? kernel_read(l->file, l->head, IMG_HEAD_FIRST, &pos) : -ENOMEM;
+}
+
 /*
  * The header note comes first, so it can be found, and believed as far as the
- * lengths go, before anything is allocated by its word.
+ * lengths go, before anything more is allocated by its word.
  */
-static int img_read_header(struct img_load *l, const struct elf_phdr *phdr)
+static int img_read_header(struct img_load *l, const struct elf_phdr *phdr, size_t have)
 {
-	char buf[IMG_HDR_DESC + sizeof(struct img_header)];
-	struct elf_note *note = (struct elf_note *)buf;
+	const size_t len = IMG_HDR_DESC + sizeof(struct img_header);
+	struct elf_note *note = l->head;
 	struct img_header *hdr = &l->hdr;
 	u32 size;
-	int err;
+	int err = 0;
 
 	if (phdr->p_offset > IMG_HEAD_MAX)
 		return img_load_refuse(l, -EBADMSG, "no notes");
-	err = img_read_exact(l, buf, sizeof(buf), phdr->p_offset);
+	/* Where the first read was too short for it, what was read is of no use. */
+	if (phdr->p_offset + len <= have)
+		note = l->head + phdr->p_offset;
+	else
+		err = img_read_exact(l, note, len, phdr->p_offset);
 	if (err)
 		return err;
-	memcpy(hdr, buf + IMG_HDR_DESC, sizeof(*hdr));
+	memcpy(hdr, (void *)note + IMG_HDR_DESC, sizeof(*hdr));
 	size = le32_to_cpu(hdr->size);
 	if (note->n_namesz != sizeof(IMG_NOTE_NAME) || note->n_type != NT_IMG_HEADER ||
 	    memcmp(note + 1, IMG_NOTE_NAME, sizeof(IMG_NOTE_NAME)) ||
@@ -407,16 +423,21 @@ static int img_check_lengths(struct img_load *l, const struct elf_phdr *phdr)
 	return 0;
 }
 
-static int img_read_head(struct img_load *l, const struct elf_phdr *phdr)
+/* Again from the beginning, where the first read was too short. */
+static int img_read_whole(struct img_load *l)
+{
+	kvfree(l->head);
+	l->head = kvmalloc(l->head_len, GFP_KERNEL_ACCOUNT);
+	return l->head ? img_read_exact(l, l->head, l->head_len, 0) : -ENOMEM;
+}
+
+static int img_read_head(struct img_load *l, const struct elf_phdr *phdr, size_t have)
 {
 	struct img_header *hdr;
 	u32 crc;
 	int err;
 
-	l->head = kvmalloc(l->head_len, GFP_KERNEL_ACCOUNT);
-	if (!l->head)
-		return -ENOMEM;
-	err = img_read_exact(l, l->head, l->head_len, 0);
+	err = l->head_len > have ? img_read_whole(l) : 0;
 	if (err)
 		return err;
 	hdr = l->head + phdr->p_offset + IMG_HDR_DESC;
@@ -449,6 +470,7 @@ int img_image_parse(struct img_load *l, const char *buf)
 {
 	const struct elfhdr *elf = (const struct elfhdr *)buf;
 	const struct elf_phdr *phdr = (const struct elf_phdr *)(elf + 1);
+	ssize_t have;
 	u32 phnum;
 	int err;
 
@@ -467,11 +489,14 @@ int img_image_parse(struct img_load *l, const char *buf)
 	if (elf->e_phoff != sizeof(*elf) || phdr->p_type != PT_NOTE)
 		return img_load_refuse(l, -EBADMSG, "no notes");
 
-	err = img_read_header(l, phdr);
+	have = img_read_first(l);
+	if (have < 0)
+		return have;
+	err = img_read_header(l, phdr, have);
 	if (!err)
 		err = img_check_lengths(l, phdr);
 	if (!err)
-		err = img_read_head(l, phdr);
+		err = img_read_head(l, phdr, have);
 	if (!err && memcmp(l->head, buf, sizeof(*elf) + sizeof(*phdr)))
 		err = img_load_refuse(l, -EBADMSG, "changed while it is loaded");
 	if (!err)

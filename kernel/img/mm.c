@@ -202,7 +202,7 @@ static void img_get_map(const struct img_mm *m, struct prctl_mm_map *map)
 /* The auxiliary vector, which ends as prctl_set_mm_map() makes it end. */
 static int img_get_auxv(struct img_load *l, unsigned long *auxv)
 {
-	const struct img_note *note = img_note_find(l, "CORE", NT_AUXV);
+	const struct img_note *note = img_core_note_find(l, NT_AUXV);
 	size_t size = sizeof(current->mm->saved_auxv);
 
 	if (!note || note->len > size || note->len % (2 * sizeof(long)))

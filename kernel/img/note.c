@@ -180,24 +180,35 @@ static const struct img_note *img_find_in(const struct img_note *notes, unsigned
 }
 
 /**
- * img_note_find() - the first note of a kind
+ * img_note_find() - the first note of a kind of ours
  * @l: the image
- * @name: the owner
- * @type: NT_*
+ * @type: NT_IMG_*
  *
  * Return: the note or NULL.
  */
-const struct img_note *img_note_find(struct img_load *l, const char *name, u32 type)
+const struct img_note *img_note_find(struct img_load *l, u32 type)
 {
 	unsigned int i;
 
-	if (!l->nr_own || strcmp(name, IMG_NOTE_NAME))
-		return img_find_in(l->notes, l->nr_notes, name, type);
+	if (!l->nr_own)
+		return img_find_in(l->notes, l->nr_notes, IMG_NOTE_NAME, type);
 	for (i = 0; i < l->nr_own; i++) {
 		if (l->own[i]->type == type)
 			return l->own[i];
 	}
 	return NULL;
+}
+
+/**
+ * img_core_note_find() - the first note of a kind that any core file has
+ * @l: the image
+ * @type: NT_*
+ *
+ * Return: the note or NULL.
+ */
+const struct img_note *img_core_note_find(struct img_load *l, u32 type)
+{
+	return img_find_in(l->notes, l->nr_notes, "CORE", type);
 }
 
 /**
@@ -226,8 +237,9 @@ static int img_take_struct(struct img_load *l, const struct img_note *n, u32 typ
 	have = le32_to_cpu(le);
 	if (have < sizeof(le) || have > n->len)
 		return img_load_refuse(l, -EBADMSG, "note %08x has a bad size", type);
-	memset(to, 0, size);
-	memcpy(to, n->desc, min_t(size_t, have, size));
+	have = min_t(size_t, have, size);
+	memcpy(to, n->desc, have);
+	memset(to + have, 0, size - have);
 	return 0;
 }
 
@@ -247,7 +259,7 @@ static int img_take_struct(struct img_load *l, const struct img_note *n, u32 typ
 int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
 		    const struct img_note **note)
 {
-	const struct img_note *n = img_note_find(l, IMG_NOTE_NAME, type);
+	const struct img_note *n = img_note_find(l, type);
 
 	if (note)
 		*note = n;

@@ -144,14 +144,9 @@ static unsigned int img_count_notes(const struct img_note *notes, unsigned int n
 	return n;
 }
 
-static int img_part_present(struct img_load *l, const struct img_part *part)
+static int img_part_present(struct img_load *l, const struct img_part *part, unsigned int n)
 {
-	unsigned int n;
-
-	if (!part->note)
-		return 0;
-	n = img_count_notes(l->notes, l->nr_notes, part->note);
-	if (n == 1 || (!n && part->optional))
+	if (!part->note || n == 1 || (!n && part->optional))
 		return 0;
 	return img_load_refuse(l, -EBADMSG, "%u notes of %s, must be 1", n,
 			       part->name);
@@ -171,60 +166,62 @@ static int img_part_check_thread(struct img_load *l, const struct img_part *part
 	return part->check_thread ? part->check_thread(l, t) : 0;
 }
 
-static bool img_note_is_threads(u32 type)
+/* Which part a note of the process is of; or of another kind, see below. */
+#define IMG_NOBODY	(-1)
+#define IMG_THREAD	(-2)
+
+static int img_note_part(u32 type)
 {
 	const struct user_regset *rs;
 	unsigned int i;
 
-	for (i = 0; (rs = img_arch_regset(i)); i++) {
-		if (rs->core_note_type == type)
-			return true;
-	}
-	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
-		if (img_parts[i]->thread_note == type)
-			return true;
-	}
-	return false;
-}
-
-static bool img_note_is_process(u32 type)
-{
-	unsigned int i;
-
+	/* Parts without a note have 0. */
+	if (!type)
+		return IMG_NOBODY;
 	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
 		if (img_parts[i]->note == type)
-			return true;
+			return i;
+		if (img_parts[i]->thread_note == type)
+			return IMG_THREAD;
 	}
-	return false;
+	for (i = 0; (rs = img_arch_regset(i)); i++) {
+		if (rs->core_note_type == type)
+			return IMG_THREAD;
+	}
+	return IMG_NOBODY;
 }
 
 /*
  * Of our own notes, only those with an odd type may be unknown.  Those of the
  * process are few; whoever looks for one must not have to go through all that
- * there are.
+ * there are.  @count is how many each part has.
  */
-static int img_check_types(struct img_load *l)
+static int img_check_types(struct img_load *l, unsigned int *count)
 {
 	unsigned int i;
+	int part;
 
 	BUILD_BUG_ON(ARRAY_SIZE(img_parts) >= IMG_OWN_NOTES);
 
 	for (i = 0; i < l->nr_notes; i++) {
 		const struct img_note *note = &l->notes[i];
 
-		if (strcmp(note->name, IMG_NOTE_NAME) || (note->type & 1))
+		if ((note->type & 1) || strcmp(note->name, IMG_NOTE_NAME))
 			continue;
+		part = img_note_part(note->type);
 		if (note->type == NT_IMG_HEADER) {
 			if (i)
 				return img_load_refuse(l, -EBADMSG, "two header notes");
-		} else if (img_note_is_threads(note->type)) {
+		} else if (part == IMG_NOBODY) {
+			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
+					       note->type);
+		} else if (part == IMG_THREAD) {
 			if (note < l->threads[0].notes)
 				return img_load_refuse(l, -EBADMSG, "note %08x of no thread",
 						       note->type);
 			continue;
-		} else if (!img_note_is_process(note->type)) {
-			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
-					       note->type);
+		} else {
+			count[part]++;
 		}
 		if (l->nr_own == IMG_OWN_NOTES)
 			return img_load_refuse(l, -EBADMSG, "notes more than once");
@@ -257,14 +254,14 @@ static int img_check_threads(struct img_load *l)
  */
 int img_parts_check(struct img_load *l)
 {
-	unsigned int i;
+	unsigned int i, count[ARRAY_SIZE(img_parts)] = {};
 	int err;
 
-	err = img_threads_parse(l) ?: img_check_types(l) ?: img_check_threads(l);
+	err = img_threads_parse(l) ?: img_check_types(l, count) ?: img_check_threads(l);
 	for (i = 0; !err && i < ARRAY_SIZE(img_parts); i++) {
 		const struct img_part *part = img_parts[i];
 
-		err = img_part_present(l, part);
+		err = img_part_present(l, part, count[i]);
 		if (!err && part->check)
 			err = part->check(l);
 	}

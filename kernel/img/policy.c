@@ -251,7 +251,7 @@ static int img_policy_check(struct img_load *l)
 	int err;
 	u32 i;
 
-	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_POLICY))
+	if (!img_note_find(l, NT_IMG_POLICY))
 		return 0;
 	err = img_policy_table(l);
 	if (!err)

@@ -6,8 +6,9 @@
  * The setters of regsets are made for another task that is stopped: on current
  * they would write fields that the CPU's own registers overwrite, or be
  * overwritten by.  So the thread that resumes sleeps while a kworker sets its
- * registers, and the context switch back loads them on every architecture.
- * Those of the other threads are set before they have ever run.
+ * registers, and the context switch back loads them on every architecture; unless
+ * the architecture knows how to set all that there are of a current thread.  Those
+ * of the other threads are set before they have ever run.
  */
 #include <linux/delay.h>
 #include <linux/img.h>
@@ -122,6 +123,8 @@ static int img_regs_hold_thread(struct img_dump *d)
 	unsigned int i;
 	int err = 0;
 
+	if (d->thread == current)
+		img_arch_sync_regs();
 	for (i = 0; !err && (rs = img_regset(view, i)); i++) {
 		if (!img_regset_active(d->thread, rs))
 			continue;
@@ -328,15 +331,22 @@ static void img_wait_setter(struct img_setter *s)
 	preempt_enable();
 }
 
-/* Those of the leader, who has made the others and so has run. */
-static int img_regs_finish(struct img_load *l)
+static int img_set_from_beside(const struct img_load_thread *t)
 {
-	struct img_setter s = { .task = current, .t = &l->threads[0] };
+	struct img_setter s = { .task = current, .t = t };
 
 	INIT_WORK_ONSTACK(&s.work, img_setter_work);
 	img_wait_setter(&s);
 	destroy_work_on_stack(&s.work);
 	return s.err;
+}
+
+/* Those of the leader, who has made the others and so has run. */
+static int img_regs_finish(struct img_load *l)
+{
+	int err = img_arch_set_regs(&l->threads[0]);
+
+	return err > 0 ? img_set_from_beside(&l->threads[0]) : err;
 }
 
 const struct img_part img_part_regs = {

@@ -154,6 +154,12 @@ static void img_block_signals(void)
 	set_current_blocked(&all);
 }
 
+/* A native program's, until the image's are set: they tell which sets there are. */
+static void img_native_regs(void)
+{
+	start_thread(current_pt_regs(), 0, 0);
+}
+
 /* The leader, on its way to user mode. */
 static void img_resume_leader(struct callback_head *work)
 {
@@ -171,6 +177,8 @@ static void img_resume_leader(struct callback_head *work)
 	atomic_set(&r->missing, l->nr_threads);
 	if (!(current->flags & PF_EXITING)) {
 		img_block_signals();
+		/* Whatever a tracer did to them: it has stopped us for the last time. */
+		img_native_regs();
 		err = img_parts_finish(l);
 	}
 	if (err)
@@ -211,12 +219,12 @@ static int img_check(struct img_load *l)
 }
 
 /* The stack that execve(2) made for arguments: the image has its own. */
-static int img_drop_arguments(struct linux_binprm *bprm)
+static void img_drop_arguments(struct linux_binprm *bprm)
 {
 	struct vm_area_struct *vma = bprm->vma;
 
 	bprm->vma = NULL;
-	return mm_drop_vma(vma);
+	mm_drop_vma(vma);
 }
 
 static int img_restore(struct img_load *l)
@@ -224,9 +232,8 @@ static int img_restore(struct img_load *l)
 	struct linux_binprm *bprm = l->bprm;
 	int err;
 
-	err = img_drop_arguments(bprm);
-	if (!err)
-		err = begin_new_exec(bprm);
+	img_drop_arguments(bprm);
+	err = begin_new_exec(bprm);
 	/* Without them no other format can have it any more. */
 	if (err)
 		return err == -ENOEXEC ? -EACCES : err;
@@ -240,8 +247,7 @@ static int img_restore(struct img_load *l)
 		return err;
 	}
 	finalize_exec(bprm);
-	/* A native program's registers, until the image's are set. */
-	start_thread(current_pt_regs(), 0, 0);
+	img_native_regs();
 	return 0;
 }
 

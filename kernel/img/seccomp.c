@@ -310,7 +310,7 @@ static int img_seccomp_check(struct img_load *l)
 	struct img_seccomp sc;
 	int err;
 
-	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_SECCOMP))
+	if (!img_note_find(l, NT_IMG_SECCOMP))
 		return 0;
 	err = img_note_struct(l, NT_IMG_SECCOMP, &sc, sizeof(sc), &note);
 	if (err)
@@ -334,7 +334,7 @@ static int img_seccomp_finish(struct img_load *l)
 	struct img_seccomp sc;
 	int err;
 
-	if (!img_note_find(l, IMG_NOTE_NAME, NT_IMG_SECCOMP))
+	if (!img_note_find(l, NT_IMG_SECCOMP))
 		return 0;
 	err = img_note_struct(l, NT_IMG_SECCOMP, &sc, sizeof(sc), NULL);
 	if (err)

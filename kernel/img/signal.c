@@ -102,9 +102,11 @@ static u32 img_copy_private(struct task_struct *leader, struct img_siginfo *to, 
 	return n;
 }
 
-static void img_copy_actions(struct sighand_struct *sighand, struct img_sigaction *to)
+/* Returns how many there are up to the last that is not the default. */
+static u32 img_copy_actions(struct sighand_struct *sighand, struct img_sigaction *to)
 {
-	unsigned int i;
+	static const struct img_sigaction none;
+	u32 i, nr = 0;
 
 	for (i = 0; i < _NSIG; i++) {
 		struct sigaction *sa = &sighand->action[i].sa;
@@ -115,12 +117,16 @@ static void img_copy_actions(struct sighand_struct *sighand, struct img_sigactio
 		to[i].restorer = cpu_to_le64((unsigned long)sa->sa_restorer);
 #endif
 		to[i].mask = cpu_to_le64(sa->sa_mask.sig[0]);
+		if (memcmp(&to[i], &none, sizeof(none)))
+			nr = i + 1;
 	}
+	return nr;
 }
 
 /**
  * struct img_signal_copy - what is taken under the lock
  * @actions: one for each signal
+ * @nr_actions: up to the last that is not the default
  * @infos: room for @max pending signals
  * @max: how many
  * @nr_shared: taken, of the process
@@ -128,6 +134,7 @@ static void img_copy_actions(struct sighand_struct *sighand, struct img_sigactio
  */
 struct img_signal_copy {
 	struct img_sigaction	actions[_NSIG];
+	u32			nr_actions;
 	struct img_siginfo	*infos;
 	u32			max;
 	u32			nr_shared;
@@ -162,7 +169,7 @@ static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 	if (img_count_all_pending(t) > c->max || img_dump_stops(d) != d->stops) {
 		err = -EAGAIN;
 	} else {
-		img_copy_actions(rcu_dereference_raw(t->sighand), c->actions);
+		c->nr_actions = img_copy_actions(rcu_dereference_raw(t->sighand), c->actions);
 		c->nr_shared = img_copy_pending(&t->signal->shared_pending, c->infos,
 						c->max, 0);
 		c->nr_private = img_copy_private(t, c->infos + c->nr_shared,
@@ -177,26 +184,27 @@ static int img_signal_copy(struct img_dump *d, struct img_signal_copy *c)
 
 static int img_signal_note(struct img_dump *d, struct img_signal_copy *c)
 {
+	size_t actions_len = c->nr_actions * sizeof(c->actions[0]);
 	size_t infos_len = (c->nr_shared + c->nr_private) * sizeof(*c->infos);
 	struct img_signal sg = {
 		.size		= cpu_to_le32(sizeof(sg)),
 		.action_size	= cpu_to_le32(sizeof(c->actions[0])),
-		.nr_actions	= cpu_to_le32(ARRAY_SIZE(c->actions)),
+		.nr_actions	= cpu_to_le32(c->nr_actions),
 		.actions_off	= cpu_to_le32(sizeof(sg)),
 		.pending_size	= cpu_to_le32(sizeof(*c->infos)),
 		.nr_shared	= cpu_to_le32(c->nr_shared),
 		.nr_private	= cpu_to_le32(c->nr_private),
-		.pending_off	= cpu_to_le32(sizeof(sg) + sizeof(c->actions)),
+		.pending_off	= cpu_to_le32(sizeof(sg) + actions_len),
 	};
 	void *desc;
 
 	desc = img_note_add(d, IMG_NOTE_NAME, NT_IMG_SIGNAL,
-			    sizeof(sg) + sizeof(c->actions) + infos_len);
+			    sizeof(sg) + actions_len + infos_len);
 	if (!desc)
 		return -ENOMEM;
 	memcpy(desc, &sg, sizeof(sg));
-	memcpy(desc + sizeof(sg), c->actions, sizeof(c->actions));
-	memcpy(desc + sizeof(sg) + sizeof(c->actions), c->infos, infos_len);
+	memcpy(desc + sizeof(sg), c->actions, actions_len);
+	memcpy(desc + sizeof(sg) + actions_len, c->infos, infos_len);
 	return 0;
 }
 
@@ -241,7 +249,7 @@ static int img_signal_find(struct img_load *l, struct img_signal *sg,
 					le32_to_cpu(sg->nr_private),
 					le32_to_cpu(sg->pending_size),
 					sizeof(struct img_siginfo));
-	if (!*actions || !*infos || le32_to_cpu(sg->nr_actions) != _NSIG)
+	if (!*actions || !*infos || le32_to_cpu(sg->nr_actions) > _NSIG)
 		return img_load_refuse(l, -EBADMSG, "bad signal note");
 	return 0;
 }
@@ -369,7 +377,7 @@ static int img_signal_check(struct img_load *l)
 	err = img_signal_find(l, &sg, &actions, &infos);
 	if (err)
 		return err;
-	for (sig = 1; sig <= _NSIG; sig++) {
+	for (sig = 1; sig <= le32_to_cpu(sg.nr_actions); sig++) {
 		struct k_sigaction ka;
 
 		img_get_action(&sg, actions, sig, &ka);
@@ -413,7 +421,7 @@ static void img_signal_discard(void)
 	img_add_timer_signals(&current->signal->shared_pending, &mask);
 	sigandsets(&pending, &pending, &mask);
 	unlock_task_sighand(current, &flags);
-	for (sig = 1; sig <= _NSIG; sig++) {
+	for (sig = 1; sig <= _NSIG && !sigisemptyset(&pending); sig++) {
 		struct k_sigaction ka = { .sa.sa_handler = SIG_IGN };
 
 		if (sigismember(&pending, sig) && !sig_kernel_only(sig))
@@ -421,14 +429,21 @@ static void img_signal_discard(void)
 	}
 }
 
-/* What exec has left of most: to set it again would not even flush the signal. */
-static bool img_action_is_set(int sig, const struct k_sigaction *ka)
+/* Those that the image does not tell of.  Exec leaves all of them so, or ignored. */
+static int img_signal_default(int from)
 {
 	/* Which is nobody else's, since an exec has only one thread. */
 	const struct sighand_struct *sighand = rcu_dereference_protected(current->sighand, 1);
+	int sig, err = 0;
 
-	return ka->sa.sa_handler == SIG_DFL && !sig_kernel_ignore(sig) &&
-	       !memcmp(ka, &sighand->action[sig - 1], sizeof(*ka));
+	for (sig = from; !err && sig <= _NSIG; sig++) {
+		struct k_sigaction ka = {};
+
+		/* To set it again flushes those that are ignored by default. */
+		if (sighand->action[sig - 1].sa.sa_handler != SIG_DFL || sig_kernel_ignore(sig))
+			err = do_sigaction(sig, &ka, NULL);
+	}
+	return err;
 }
 
 static int img_signal_restore(struct img_load *l)
@@ -439,16 +454,17 @@ static int img_signal_restore(struct img_load *l)
 
 	img_signal_discard();
 	err = img_signal_find(l, &sg, &actions, &infos);
-	for (sig = 1; !err && sig <= _NSIG; sig++) {
+	if (err)
+		return err;
+	for (sig = 1; !err && sig <= le32_to_cpu(sg.nr_actions); sig++) {
 		struct k_sigaction ka;
 
 		if (sig_kernel_only(sig))
 			continue;
 		img_get_action(&sg, actions, sig, &ka);
-		if (!img_action_is_set(sig, &ka))
-			err = do_sigaction(sig, &ka, NULL);
+		err = do_sigaction(sig, &ka, NULL);
 	}
-	return err;
+	return err ?: img_signal_default(sig);
 }
 
 /* All signals are blocked, so that they stay pending until all threads are ready. */

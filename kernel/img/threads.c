@@ -108,6 +108,8 @@ static int img_sort_threads(struct img_load *l)
 		return -ENOMEM;
 	for (i = 0; i < l->nr_threads; i++)
 		l->by_tid[i] = &l->threads[i];
+	if (l->nr_threads == 1)
+		return 0;
 	sort(l->by_tid, l->nr_threads, sizeof(*l->by_tid), img_cmp_tid, NULL);
 	for (i = 1; i < l->nr_threads; i++) {
 		if (l->by_tid[i]->tid == l->by_tid[i - 1]->tid)

@@ -7,6 +7,7 @@
  */
 #include <linux/cpufeature.h>
 #include <linux/elf.h>
+#include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/sched/signal.h>
@@ -29,7 +30,7 @@
  * Features that a program can use without asking the kernel, so that code
  * which was chosen by them may be anywhere in its memory.
  */
-static const u16 img_user_features[] = {
+static const u16 img_user_features[] __initconst = {
 	/* leaf 1 */
 	X86_FEATURE_FPU, X86_FEATURE_TSC, X86_FEATURE_CX8, X86_FEATURE_CMOV,
 	X86_FEATURE_CLFLUSH, X86_FEATURE_MMX, X86_FEATURE_FXSR, X86_FEATURE_XMM,
@@ -83,6 +84,27 @@ static const u8 img_cpuid_words[IMG_X86_CPUID_WORDS] = {
 	[IMG_X86_CPUID_7_1_EAX]	= CPUID_7_1_EAX,
 	[IMG_X86_CPUID_XSAVE]	= CPUID_D_1_EAX,
 };
+
+/* The features above, by word of an image. */
+static u32 img_user_words[IMG_X86_CPUID_WORDS] __ro_after_init;
+
+static int __init img_cpu_init(void)
+{
+	unsigned int i, w;
+
+	for (i = 0; i < ARRAY_SIZE(img_user_features); i++) {
+		u16 f = img_user_features[i];
+
+		for (w = 0; w < IMG_X86_CPUID_WORDS; w++) {
+			if (img_cpuid_words[w] == f / 32)
+				img_user_words[w] |= BIT(f % 32);
+		}
+	}
+	return 0;
+}
+
+/* Before the first exec. */
+core_initcall(img_cpu_init);
 
 /* Permissions are the process's, and may be there before the first use. */
 static bool img_xstate_on_demand(struct task_struct *task)
@@ -183,18 +205,16 @@ static int img_arch_save(struct img_dump *d)
 
 static int img_check_cpu(struct img_load *l, const struct img_arch_x86 *a)
 {
-	unsigned int i, w;
+	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(img_user_features); i++) {
-		u16 f = img_user_features[i];
+	for (i = 0; i < IMG_X86_CPUID_WORDS; i++) {
+		unsigned int w = img_cpuid_words[i], f;
+		u32 lacks = le32_to_cpu(a->cpuid[i]) & img_user_words[i] &
+			    ~boot_cpu_data.x86_capability[w];
 
-		for (w = 0; w < IMG_X86_CPUID_WORDS; w++) {
-			if (img_cpuid_words[w] == f / 32)
-				break;
-		}
-		if (w == IMG_X86_CPUID_WORDS || boot_cpu_has(f) ||
-		    !(le32_to_cpu(a->cpuid[w]) & BIT(f % 32)))
+		if (!lacks)
 			continue;
+		f = w * 32 + __ffs(lacks);
 		if (x86_cap_flags[f])
 			return img_load_refuse(l, -ENODEV, "this CPU lacks %s",
 					       x86_cap_flags[f]);
@@ -362,8 +382,8 @@ static int img_check_xstate(struct img_load *l, const struct img_note *note)
 {
 	const struct xregs_state *x = note->desc;
 	struct xstate_header hdr;
+	u64 more;
 	u32 mxcsr;
-	unsigned int i;
 
 	if (note->len < FXSAVE_SIZE + XSAVE_HDR_SIZE || note->len > 4 * PAGE_SIZE)
 		return img_load_refuse(l, -EBADMSG, "bad size of xstate");
@@ -374,12 +394,10 @@ static int img_check_xstate(struct img_load *l, const struct img_note *note)
 		return img_load_refuse(l, -ENODEV, "this CPU lacks xstate features %llx",
 				       hdr.xfeatures & ~fpu_user_cfg.default_features);
 	/* Each feature that is in use must be inside the note. */
-	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
+	for (more = hdr.xfeatures & ~XFEATURE_MASK_FPSSE; more; more &= more - 1) {
 		u32 size, offset, ecx, edx;
 
-		if (!(hdr.xfeatures & BIT_ULL(i)))
-			continue;
-		cpuid_count(XSTATE_CPUID, i, &size, &offset, &ecx, &edx);
+		cpuid_count(XSTATE_CPUID, __ffs64(more), &size, &offset, &ecx, &edx);
 		if (note->len < offset + size)
 			return img_load_refuse(l, -EBADMSG, "xstate is too short");
 	}

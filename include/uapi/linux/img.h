@@ -179,14 +179,15 @@ struct img_siginfo {
 
 /*
  * Signal state of the process.  @nr_actions struct img_sigaction (signal 1
- * first) follow at @actions_off; @nr_shared pending signals of the process,
- * then @nr_private of single threads, follow at @pending_off, each list in
- * the order of delivery.  Offsets count from the beginning of the descriptor.
+ * first) follow at @actions_off, the others are the default; @nr_shared
+ * pending signals of the process, then @nr_private of single threads, follow
+ * at @pending_off, each list in the order of delivery.  Offsets count from the
+ * beginning of the descriptor.
  */
 struct img_signal {
 	__le32	size;
 	__le32	action_size;		/* bytes of one struct img_sigaction */
-	__le32	nr_actions;		/* 64 */
+	__le32	nr_actions;		/* 64 at most */
 	__le32	actions_off;
 	__le32	pending_size;		/* bytes of one struct img_siginfo */
 	__le32	nr_shared;
