@@ -18,6 +18,7 @@ TEST(x86)
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -785,6 +786,125 @@ TEST(refuses_own_stack_segment)
 	}
 	EXPECT_EQ(-EOPNOTSUPP, ret);
 	img_forget(&p);
+}
+
+static void *waits_for_the_other(void *arg)
+{
+	volatile int *go = arg;
+
+	while (!*go)
+		usleep(1000);
+	return arg;
+}
+
+TARGET(thread_waits)
+{
+	volatile int go = 0;
+	pthread_t t;
+	void *ret;
+
+	CHECK_EQ(0, pthread_create(&t, NULL, waits_for_the_other, (void *)&go));
+	img_freeze();
+	go = 1;
+	CHECK_EQ(0, pthread_join(t, &ret));
+	CHECK(ret == &go);
+}
+
+/*
+ * A process that nobody knows of attaches to us before our exec, and when that is over
+ * makes us a 32-bit program, as far as our code segment tells.
+ */
+static int traced_to_32_bits(void *data)
+{
+	pid_t me = getpid(), pid;
+	int fd[2], status;
+	char c;
+
+	if (pipe(fd))
+		return -errno;
+	pid = fork();
+	if (!pid && fork())
+		_exit(0);
+	if (pid) {
+		close(fd[1]);
+		waitpid(pid, NULL, 0);
+		status = read(fd[0], &c, 1) == 1 ? 0 : -EPERM;
+		close(fd[0]);
+		return status;
+	}
+	if (ptrace(PTRACE_SEIZE, me, NULL, (void *)PTRACE_O_TRACEEXEC) ||
+	    write(fd[1], "t", 1) != 1)
+		_exit(1);
+	for (;;) {
+		if (waitpid(me, &status, __WALL) != me || !WIFSTOPPED(status))
+			_exit(1);
+		if (status >> 16 == PTRACE_EVENT_EXEC)
+			break;
+		ptrace(PTRACE_CONT, me, NULL, (void *)(long)WSTOPSIG(status));
+	}
+	ptrace(PTRACE_POKEUSER, me, offsetof(struct user_regs_struct, cs), 0x23L);
+	ptrace(PTRACE_DETACH, me, NULL, NULL);
+	_exit(0);
+}
+
+FIXTURE(tracer) {
+};
+
+FIXTURE_VARIANT(tracer) {
+	const char *target;
+};
+
+FIXTURE_SETUP(tracer)
+{
+}
+
+FIXTURE_TEARDOWN(tracer)
+{
+}
+
+FIXTURE_VARIANT_ADD(tracer, plain) { "plain" };
+FIXTURE_VARIANT_ADD(tracer, segments) { "ldt_in_all_segments" };
+FIXTURE_VARIANT_ADD(tracer, thread) { "thread_waits" };
+
+/* What a tracer does to the registers before they are the image's is not seen. */
+TEST_F(tracer, makes_it_32_bits)
+{
+	struct img_launch how = { .prepare = traced_to_32_bits };
+	struct img_proc p;
+
+	if (img_nodump())
+		SKIP(return, "needs a dump");
+	IMG_SPAWN(&p, variant->target, 's', NULL, NULL);
+	ASSERT_EQ(0, img_dump(&p));
+	img_kill(&p);
+	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_settle(&p));
+	EXPECT_EQ(0, img_finish(&p));
+}
+
+/* The rights to keys are those of the moment of the dump, not of the last switch. */
+TEST(key_rights_in_a_dump_of_oneself)
+{
+	uint32_t eax, at, ecx, edx, in_note, now;
+	int key = pkey_alloc(0, 0), i;
+	struct img_image im;
+	uint8_t *x;
+	size_t len;
+
+	if (img_nodump() || key < 0)
+		SKIP(return, "needs a dump, and protection keys");
+	__cpuid_count(0xd, 9, eax, at, ecx, edx);
+	for (i = 0; i < 16; i++) {
+		ASSERT_EQ(0, pkey_set(key, i % 4));
+		ASSERT_EQ(0, img_dump_to(getpid(), img_path("self.img")));
+		__asm__ volatile("rdpkru" : "=a"(now), "=d"(edx) : "c"(0));
+		ASSERT_EQ(0, img_load(&im, img_path("self.img")));
+		x = img_note(&im, "LINUX", NT_X86_XSTATE, 0, &len);
+		ASSERT_TRUE(x && len >= at + sizeof(in_note));
+		memcpy(&in_note, x + at, sizeof(in_note));
+		EXPECT_EQ(now, in_note);
+		img_free(&im);
+	}
 }
 
 TEST(refuses_debug_registers)

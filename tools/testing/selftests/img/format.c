@@ -223,7 +223,7 @@ FIXTURE_TEARDOWN(one_note)
 NOTE(header, "IMG", NT_IMG_HEADER, sizeof(struct img_header));
 NOTE(thread, "IMG", NT_IMG_THREAD, sizeof(struct img_thread));
 NOTE(signal, "IMG", NT_IMG_SIGNAL,
-     sizeof(struct img_signal) + 64 * sizeof(struct img_sigaction));
+     sizeof(struct img_signal) + SIGUSR1 * sizeof(struct img_sigaction));
 NOTE(mm, "IMG", NT_IMG_MM, sizeof(struct img_mm));
 NOTE(vma, "IMG", NT_IMG_VMA, sizeof(struct img_vmas) + 5 * sizeof(struct img_vma));
 NOTE(file, "IMG", NT_IMG_FILE, sizeof(struct img_files) + sizeof(struct img_file));

@@ -1015,7 +1015,7 @@ static const struct hostile {
 	/* signals */
 	{ "actions of 0 bytes", set_action_size, 0 },
 	{ "actions of 2^32-1 bytes", set_action_size, 0xffffffff },
-	{ "no actions", set_nr_actions, 0 },
+	{ "no actions", set_nr_actions, 0, true },
 	{ "65 actions", set_nr_actions, 65 },
 	{ "2^32-1 actions", set_nr_actions, 0xffffffff },
 	{ "actions beyond the end", set_actions_off, 0xfffffff0 },

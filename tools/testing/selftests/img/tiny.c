@@ -39,7 +39,9 @@ static struct {
 	unsigned long flags;
 	void (*restorer)(void);
 	unsigned long mask;
-} action = { handler, 0x04000000 /* SA_RESTORER */, restore, 0 };
+} action = { handler, 0x04000000 /* SA_RESTORER */, restore, 0 },
+  /* Of the last signal, so that an image of this has the actions of all. */
+  last = { (void (*)(int))1 /* SIG_IGN */ };
 
 void __attribute__((used)) start(void)
 {
@@ -48,6 +50,7 @@ void __attribute__((used)) start(void)
 	for (i = 0; i < 1024; i++)
 		data[i] = i * 2654435761U;
 	call(__NR_rt_sigaction, 10, (long)&action, 0, 8, 0, 0);
+	call(__NR_rt_sigaction, 64, (long)&last, 0, 8, 0, 0);
 	call(__NR_sendto, 3, (long)"R", 1, 0, 0, 0);
 	for (;;) {
 		call(__NR_pause, 0, 0, 0, 0, 0, 0);
