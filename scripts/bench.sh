@@ -48,7 +48,7 @@ if want bench; then
 fi
 if want resume; then
 	QEMU_MEM=${QEMU_MEM:-12G} run "b='./bench_resume -d /tmp/b' rc=0
-		\$b resume 4 64 1024 4096 || rc=1
+		\$b -n 33 resume 4 64 1024 4096 || rc=1
 		\$b touch 64 512 || rc=1
 		\$b read 256 || rc=1
 		\$b copies 64 || rc=1
