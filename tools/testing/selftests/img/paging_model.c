@@ -338,7 +338,9 @@ FIXTURE_SETUP(limited)
 		SKIP(return, "no swap device");
 	img_write_str("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
 	mkdir(GROUP, 0755);
-	if (img_write_str(GROUP "/memory.max", "28M")) {
+	/* Who is over the first waits for the swap device, over the second is killed. */
+	if (img_write_str(GROUP "/memory.high", "24M") ||
+	    img_write_str(GROUP "/memory.max", "40M")) {
 		img_swap_off(self->dev, self->loop);
 		SKIP(return, "no memory controller");
 	}
