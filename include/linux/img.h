@@ -171,12 +171,14 @@ struct img_dump {
 /**
  * struct img_note - a note of an image that is being resumed
  * @name: the owner, NUL-terminated
+ * @ours: that is IMG_NOTE_NAME
  * @type: NT_*
  * @len: bytes of the descriptor
  * @desc: the descriptor, aligned to 4 bytes
  */
 struct img_note {
 	const char	*name;
+	bool		ours;
 	u32		type;
 	u32		len;
 	const void	*desc;

@@ -162,8 +162,12 @@ int img_notes_parse(struct img_load *l, const void *start)
 	l->notes = kvmalloc_array(n, sizeof(note), GFP_KERNEL_ACCOUNT);
 	if (!l->notes)
 		return -ENOMEM;
-	for (p = start; p < end; l->nr_notes++)
-		p = img_parse_note(p, end, &l->notes[l->nr_notes]);
+	for (p = start; p < end; l->nr_notes++) {
+		struct img_note *next = &l->notes[l->nr_notes];
+
+		p = img_parse_note(p, end, next);
+		next->ours = !strcmp(next->name, IMG_NOTE_NAME);
+	}
 	return 0;
 }
 

@@ -138,7 +138,7 @@ static unsigned int img_count_notes(const struct img_note *notes, unsigned int n
 	unsigned int i, n = 0;
 
 	for (i = 0; i < nr; i++) {
-		if (notes[i].type == type && !strcmp(notes[i].name, IMG_NOTE_NAME))
+		if (notes[i].type == type && notes[i].ours)
 			n++;
 	}
 	return n;
@@ -170,19 +170,25 @@ static int img_part_check_thread(struct img_load *l, const struct img_part *part
 #define IMG_NOBODY	(-1)
 #define IMG_THREAD	(-2)
 
-static int img_note_part(u32 type)
+/*
+ * Parts write their notes in the order of the table: @next, where the search begins,
+ * is behind the part of the note before.
+ */
+static int img_note_part(u32 type, unsigned int *next)
 {
 	const struct user_regset *rs;
-	unsigned int i;
+	unsigned int i, k;
 
 	/* Parts without a note have 0. */
 	if (!type)
 		return IMG_NOBODY;
-	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
-		if (img_parts[i]->note == type)
-			return i;
-		if (img_parts[i]->thread_note == type)
-			return IMG_THREAD;
+	for (i = 0, k = *next; i < ARRAY_SIZE(img_parts); i++, k++) {
+		if (k == ARRAY_SIZE(img_parts))
+			k = 0;
+		if (img_parts[k]->note != type && img_parts[k]->thread_note != type)
+			continue;
+		*next = k + 1;
+		return img_parts[k]->note == type ? k : IMG_THREAD;
 	}
 	for (i = 0; (rs = img_arch_regset(i)); i++) {
 		if (rs->core_note_type == type)
@@ -198,7 +204,7 @@ static int img_note_part(u32 type)
  */
 static int img_check_types(struct img_load *l, unsigned int *count)
 {
-	unsigned int i;
+	unsigned int i, next = 0;
 	int part;
 
 	BUILD_BUG_ON(ARRAY_SIZE(img_parts) >= IMG_OWN_NOTES);
@@ -206,13 +212,16 @@ static int img_check_types(struct img_load *l, unsigned int *count)
 	for (i = 0; i < l->nr_notes; i++) {
 		const struct img_note *note = &l->notes[i];
 
-		if ((note->type & 1) || strcmp(note->name, IMG_NOTE_NAME))
+		if ((note->type & 1) || !note->ours)
 			continue;
-		part = img_note_part(note->type);
 		if (note->type == NT_IMG_HEADER) {
 			if (i)
 				return img_load_refuse(l, -EBADMSG, "two header notes");
-		} else if (part == IMG_NOBODY) {
+			l->own[l->nr_own++] = note;
+			continue;
+		}
+		part = img_note_part(note->type, &next);
+		if (part == IMG_NOBODY) {
 			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
 					       note->type);
 		} else if (part == IMG_THREAD) {

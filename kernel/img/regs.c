@@ -32,6 +32,13 @@ static const char *img_regset_owner(u32 type)
 	return type == NT_PRSTATUS || type == NT_PRFPREG ? "CORE" : "LINUX";
 }
 
+static bool img_is_regset(const struct img_note *note)
+{
+	if (note->ours)
+		return note->type >> 8 == NT_IMG_HEADER >> 8;
+	return !strcmp(note->name, img_regset_owner(note->type));
+}
+
 static unsigned int img_regset_size(const struct user_regset *rs)
 {
 	return rs->n * rs->size;
@@ -165,7 +172,7 @@ static int img_regs_check_thread(struct img_load *l, struct img_load_thread *t)
 	for (i = 0; !err && i < t->nr_notes; i++) {
 		const struct img_note *note = &t->notes[i];
 
-		if (strcmp(note->name, img_regset_owner(note->type)))
+		if (!img_is_regset(note))
 			continue;
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -205,7 +212,7 @@ static const struct user_regset *img_find_regset(struct task_struct *task,
 	const struct user_regset *rs;
 	unsigned int i;
 
-	if (strcmp(note->name, img_regset_owner(note->type)))
+	if (!img_is_regset(note))
 		return NULL;
 	for (i = 0; (rs = img_regset(view, i)); i++) {
 		if (rs->core_note_type != note->type || !rs->set)

@@ -121,7 +121,7 @@ static int img_sort_threads(struct img_load *l)
 
 static bool img_note_is_thread(const struct img_note *note)
 {
-	return note->type == NT_IMG_THREAD && !strcmp(note->name, IMG_NOTE_NAME);
+	return note->type == NT_IMG_THREAD && note->ours;
 }
 
 static unsigned int img_count_threads(struct img_load *l)
