@@ -70,11 +70,12 @@ END
 marks=1
 work "python3: sqlite3 in memory, zlib, decimal, generators" python3 4 /dev/null \
 	/usr/bin/python3 "$scratch/work.py" "$mark" $((6000 * slow))
-marks=
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 perl_work='
 use strict;
+open(my $mark, ">", $ARGV[1]) or die;
+close($mark);
 my (%count, @stack, $text);
 my $n = 1;
 for my $i (1 .. $ARGV[0]) {
@@ -90,10 +91,12 @@ print join(" ", @runs[0 .. 9]), "\n", $sub->($sub, 19), "\n";
 my @keys = sort { $a <=> $b } keys %count;
 print join(",", map { "$_:" . scalar keys %{$count{$_}} } @keys[0 .. 50]), "\n";
 '
-work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work" $((40000 * slow))
+work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work" \
+	$((40000 * slow)) "$mark"
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 bash_work='
+: >"$2"
 trap "caught=\$((caught + 1))" USR1
 trap "echo end \$caught \$sum \${#list[@]} \${map[k7]}" EXIT
 declare -a list
@@ -112,10 +115,12 @@ for ((i = 0; i < rounds; i++)); do
 	case $i in *777) list=("${list[@]:1}") ;; esac
 done'
 work "bash: traps, arrays, functions" bash 4 /dev/null \
-	bash -c "$bash_work" bash $((2500 * slow))
+	bash -c "$bash_work" bash $((2500 * slow)) "$mark"
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 awk_work='BEGIN {
+	printf "" >mark
+	close(mark)
 	n = 4711
 	for (i = 0; i < rounds; i++) {
 		n = (n * 16807) % 2147483647
@@ -134,9 +139,10 @@ awk_work='BEGIN {
 	print total, sum, line
 }'
 work "gawk: arrays, expressions, strings" gawk 4 /dev/null \
-	gawk -v rounds=$((30000 * slow)) "$awk_work"
+	gawk -v mark="$mark" -v rounds=$((30000 * slow)) "$awk_work"
 work "busybox awk: the same" busybox 4 /dev/null \
-	busybox awk -v rounds=$((15000 * slow)) "$awk_work"
+	busybox awk -v mark="$mark" -v rounds=$((15000 * slow)) "$awk_work"
+marks=
 
 # It reads its statements as it goes, in more than one read().
 {

@@ -25,6 +25,8 @@ marks=
 other_pids=
 # Dumps with fewer threads than this do not count.
 least_threads=1
+# A command that runs the program only while this script has nothing to do.
+behind=
 
 # What the including script may define anew: before_dump is called when $pid is
 # about to be dumped, before_launch when a process is about to be made that is to
@@ -61,7 +63,18 @@ in_mid_work() {
 	took=$((($(date +%s%N) - began) / 1000000))
 	step=$((took / (2 * cycles + 2)))
 	out=$scratch/out
-	# On a busy machine it may be much faster the second time.
+	cpus=$(taskset -cp "$$" | sed 's/.*: //')
+	some_dumps "$@"
+	result=$?
+	behind=
+	taskset -cp "$cpus" "$$" >/dev/null
+	return $result
+}
+
+# some_dumps COMMAND...: until there are enough; after $took ms it would be over.
+some_dumps() {
+	# On a busy machine it may be much faster the second time, and what is done
+	# for a dump may take longer than all of its work.
 	attempt=0
 	while :; do
 		echo "alone: $took ms, a dump every $step ms"
@@ -69,16 +82,27 @@ in_mid_work() {
 		[ "$cycle" -lt 2 ] || return 0
 		attempt=$((attempt + 1))
 		[ "$attempt" -lt 5 ] || break
-		step=$((step / 2 + 1))
+		# Behind this script, it gets as far as before in each step.
+		if [ -n "$behind" ] || ! run_behind; then
+			step=$((step / 2 + 1))
+		fi
 	done
 	echo "only $cycle dumps"
 	return 1
 }
 
+# Threads that wait for each other may spin, which takes more than one CPU.
+run_behind() {
+	[ "$least_threads" -eq 1 ] || return
+	behind="chrt -i 0"
+	taskset -cp "${cpus%%[,-]*}" "$$" >/dev/null
+}
+
 # start_work COMMAND...: sets pid.
 start_work() {
 	rm -f "$out" "$mark"
-	"$@" <"$input" >"$out" 2>&1 &
+	# shellcheck disable=SC2086 # a command or nothing
+	$behind "$@" <"$input" >"$out" 2>&1 &
 	pid=$!
 	children="$children $pid"
 	[ -z "$marks" ] || wait_until marked_or_ended
@@ -250,7 +274,8 @@ run_image() {
 	[ "$out_position" -eq 0 ] ||
 		dd bs="$out_position" seek=1 count=0 status=none
 	in_launcher
-	exec "$image"
+	# shellcheck disable=SC2086 # a command or nothing
+	exec $behind "$image"
 }
 
 # work NAME COMM CYCLES INPUT COMMAND...
