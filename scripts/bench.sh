@@ -30,8 +30,16 @@ run() {
 		echo $rc >"$scratch/rc"
 	} | tee "$scratch/out"
 	rc=$(cat "$scratch/rc")
-	grep '^BENCH \|^CSV,\|^MACHINE ' "$scratch/out" >>"$scratch/all" || :
+	# Not all that is printed is text.
+	grep -a '^BENCH \|^CSV,\|^MACHINE ' "$scratch/out" >>"$scratch/all" || :
 }
+
+# For the guest: all of them, and the highest exit status; 1 is a limit missed.
+# shellcheck disable=SC2016 # not to be expanded here
+steps='rc=0
+	step() {
+		"$@" || { s=$?; [ "$s" -le "$rc" ] || rc=$s; }
+	}'
 
 want() {
 	[ "${BENCH:-$1}" = "$1" ]
@@ -44,23 +52,23 @@ if want bench; then
 	QEMU_MEM=$mem run "./bench"
 	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench"
 	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench -r"
-	[ "$rc" -eq 0 ] || die "the benchmark failed, exit status $rc"
+	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
 fi
 if want resume; then
-	QEMU_MEM=${QEMU_MEM:-12G} run "b='./bench_resume -d /tmp/b' rc=0
-		\$b -n 33 resume 4 64 1024 4096 || rc=1
-		\$b touch 64 512 || rc=1
-		\$b read 256 || rc=1
-		\$b copies 64 || rc=1
+	QEMU_MEM=${QEMU_MEM:-12G} run "$steps; b='./bench_resume -d /tmp/b'
+		step \$b -n 33 resume 4 64 1024 4096
+		step \$b touch 64 512
+		step \$b read 256
+		step \$b copies 64
 		exit \$rc"
 	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
 fi
 if want peer; then
-	QEMU_MEM=${QEMU_MEM:-8G} run "b='./bench_peer -d /tmp/b -n 7' rc=0
+	QEMU_MEM=${QEMU_MEM:-8G} run "$steps; b='./bench_peer -d /tmp/b -n 7'
 		export PATH=\$PATH:/usr/sbin:/sbin
-		\$b criu 4 1024 || rc=1
-		\$b freeze 256 || rc=1
-		\$b python || rc=1
+		step \$b criu 4 1024
+		step \$b freeze 256
+		step \$b python
 		exit \$rc"
 	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
 fi

@@ -12,6 +12,14 @@
 
 #include "bench_proc.h"
 
+/* What takes a millisecond or two can be measured often. */
+#define QUICK_RUNS	33
+
+static int max(int a, int b)
+{
+	return a > b ? a : b;
+}
+
 static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
 {
 	char command[8192];
@@ -27,7 +35,9 @@ static const char *criu_dir(void)
 {
 	static char path[4200];
 
-	snprintf(path, sizeof(path), "%s/bench.%d.criu", dir, getpid());
+	/* Children, too, are to find that of their parent. */
+	if (!path[0])
+		snprintf(path, sizeof(path), "%s/bench.%d.criu", dir, getpid());
 	return path;
 }
 
@@ -35,15 +45,14 @@ static const char *criu_dir(void)
  * CRIU takes regular files only.  The process leads a session, which the one
  * that restores it does not have to be in then.
  */
-static pid_t start_for_criu(unsigned long mb)
+static pid_t start_for_criu(char *const *argv)
 {
-	char arg[32], *argv[] = { self, "--spin", arg, NULL };
 	pid_t pid;
 	int fd;
 
-	snprintf(arg, sizeof(arg), "%lu", mb);
 	must(run("rm -rf %s && mkdir %s", criu_dir(), criu_dir()), "mkdir");
 	pid = fork();
+	must(pid < 0 ? -errno : 0, "fork");
 	if (!pid) {
 		setsid();
 		fd = open("/dev/null", O_RDWR);
@@ -54,14 +63,15 @@ static pid_t start_for_criu(unsigned long mb)
 		dup2(fd, 1);
 		close(fd);
 		closefrom(3);
-		execv(self, argv);
+		pin(1);
+		execv(argv[0], argv);
 		_exit(127);
 	}
 	return pid;
 }
 
 /* The message that a process has written as its Nth. */
-static void get_from_file(struct message *m, int nth)
+static void get_from_file(void *m, size_t len, int nth)
 {
 	char path[4300];
 	int fd, i;
@@ -69,7 +79,7 @@ static void get_from_file(struct message *m, int nth)
 	snprintf(path, sizeof(path), "%s/out", criu_dir());
 	for (i = 0; i < 60000; i++) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && pread(fd, m, sizeof(*m), nth * sizeof(*m)) == sizeof(*m)) {
+		if (fd >= 0 && pread(fd, m, len, nth * len) == (ssize_t)len) {
 			close(fd);
 			return;
 		}
@@ -80,16 +90,26 @@ static void get_from_file(struct message *m, int nth)
 	must(-ETIMEDOUT, "a process under CRIU");
 }
 
+static bool criu_dump(pid_t pid, const char *options)
+{
+	if (!run("criu dump -t %d -D %s -o dump.log %s >/dev/null 2>&1", pid, criu_dir(),
+		 options))
+		return true;
+	run("tail -n 5 %s/dump.log >&2", criu_dir());
+	return false;
+}
+
 /* ns from the start of "criu restore" to the first instruction, 0: it fails. */
 static uint64_t one_criu(unsigned long mb)
 {
-	pid_t pid = start_for_criu(mb);
+	struct bare_args args;
 	struct message m;
 	uint64_t t;
+	pid_t pid;
 
-	get_from_file(&m, 0);
-	if (run("criu dump -t %d -D %s -o dump.log >/dev/null 2>&1", pid, criu_dir())) {
-		run("tail -n 5 %s/dump.log >&2", criu_dir());
+	pid = start_for_criu(bare_args(&args, mb));
+	get_from_file(&m, sizeof(m), 0);
+	if (!criu_dump(pid, "")) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		return 0;
@@ -101,12 +121,13 @@ static uint64_t one_criu(unsigned long mb)
 		run("tail -n 5 %s/restore.log >&2", criu_dir());
 		return 0;
 	}
-	get_from_file(&m, 1);
+	get_from_file(&m, sizeof(m), 1);
 	kill(pid, SIGKILL);
 	usleep(10000);
 	return ticks_to_ns(m.began - t);
 }
 
+/* One after the other: each has what its own last run left in the caches. */
 static bool bench_criu(unsigned long mb)
 {
 	struct series ours = {}, theirs = {};
@@ -115,13 +136,17 @@ static bool bench_criu(unsigned long mb)
 	/* The first one after boot makes what others find made. */
 	if (!one_criu(mb))
 		exit(77);
-	make_image(mb, LIBC);
-	one_resume();
 	for (i = 0; i < runs; i++) {
-		add(&theirs, one_criu(mb));
-		add(&ours, one_resume());
+		uint64_t t = one_criu(mb);
+
+		must(t ? 0 : -EIO, "criu");
+		add(&theirs, t);
 	}
 	run("rm -rf %s", criu_dir());
+	make_image(mb, BARE);
+	one_resume();
+	for (i = 0; i < max(runs, QUICK_RUNS); i++)
+		add(&ours, one_resume());
 	tell("criu-restore", mb, "criu restore", &theirs);
 	tell("criu-restore", mb, "exec of the image", &ours);
 	return verdict_least("criu-vs-resume", mb, (double)median(&theirs) / median(&ours),
@@ -164,48 +189,54 @@ static void watch(size_t len)
 	}
 }
 
-static uint64_t longest_gap(struct child *c)
+/* @nth: how often it was asked before. */
+static uint64_t longest_gap(pid_t pid, int *nth)
 {
 	uint64_t most;
 
-	kill(c->pid, SIGUSR1);
-	get(c, &most, sizeof(most));
+	kill(pid, SIGUSR1);
+	get_from_file(&most, sizeof(most), ++*nth);
 	return ticks_to_ns(most);
+}
+
+/* After a while without a gap of another kind. */
+static void forget_gaps(pid_t pid, int *nth)
+{
+	longest_gap(pid, nth);
+	usleep(300000);
+	longest_gap(pid, nth);
+	usleep(300000);
 }
 
 static bool bench_freeze(unsigned long mb)
 {
 	struct series ours = {}, theirs = {};
 	char arg[32], *argv[] = { self, "--watch", arg, NULL };
-	struct child c;
-	uint64_t zero;
-	int i, fd;
+	uint64_t zero, our, their;
+	int i, fd, nth;
+	pid_t pid;
 
 	snprintf(arg, sizeof(arg), "%lu", mb);
-	start(&c, argv);
-	get(&c, &zero, sizeof(zero));
 	for (i = 0; i <= runs; i++) {
-		longest_gap(&c);
-		usleep(300000);
-		longest_gap(&c);
-		usleep(300000);
-		fd = open_dump(c.pid);
+		pid = start_for_criu(argv);
+		nth = 0;
+		get_from_file(&zero, sizeof(zero), nth);
+		forget_gaps(pid, &nth);
+		fd = open_dump(pid);
 		usleep(20000);
-		if (i)
-			add(&ours, longest_gap(&c));
+		our = longest_gap(pid, &nth);
 		close(fd);
-		must(run("rm -rf %s && mkdir %s", criu_dir(), criu_dir()), "mkdir");
-		longest_gap(&c);
-		usleep(300000);
-		if (run("criu dump -t %d -D %s -o dump.log -R -j >/dev/null 2>&1", c.pid,
-			criu_dir())) {
-			run("tail -n 5 %s/dump.log >&2", criu_dir());
+		forget_gaps(pid, &nth);
+		if (!criu_dump(pid, "-R"))
 			exit(77);
-		}
-		if (i)
-			add(&theirs, longest_gap(&c));
+		their = longest_gap(pid, &nth);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		if (!i)
+			continue;
+		add(&ours, our);
+		add(&theirs, their);
 	}
-	stop(&c);
 	run("rm -rf %s", criu_dir());
 	tell("freeze", mb, "criu dump", &theirs);
 	tell("freeze", mb, "our dump", &ours);

@@ -216,22 +216,34 @@ enum who {
 	TOUCHES,	/* as LIBC, and touches its memory when it is resumed */
 };
 
+/* The command that runs the smallest program, as one to be dumped. */
+struct bare_args {
+	char bytes[32];
+	char ticks[32];
+	char *argv[4];
+};
+
+static inline char *const *bare_args(struct bare_args *args, unsigned long mb)
+{
+	snprintf(args->bytes, sizeof(args->bytes), "%lu", mb * MB);
+	snprintf(args->ticks, sizeof(args->ticks), "%.0f", tsc_rate() * AWAY_NS / 1e9);
+	args->argv[0] = tiny;
+	args->argv[1] = args->bytes;
+	args->argv[2] = args->ticks;
+	args->argv[3] = NULL;
+	return args->argv;
+}
+
 /* A process with so much memory. */
 static inline void start_spinning(struct child *c, unsigned long mb, enum who who)
 {
-	char arg[32], ticks[32];
-	char *argv[] = { self, who == TOUCHES ? "--spin-and-touch" : "--spin", arg, NULL, NULL };
+	char arg[32];
+	char *argv[] = { self, who == TOUCHES ? "--spin-and-touch" : "--spin", arg, NULL };
+	struct bare_args args;
 	struct message m;
 
 	snprintf(arg, sizeof(arg), "%lu", mb);
-	if (who == BARE) {
-		snprintf(arg, sizeof(arg), "%lu", mb * MB);
-		snprintf(ticks, sizeof(ticks), "%.0f", tsc_rate() * AWAY_NS / 1e9);
-		argv[0] = tiny;
-		argv[1] = arg;
-		argv[2] = ticks;
-	}
-	start(c, argv);
+	start(c, who == BARE ? bare_args(&args, mb) : argv);
 	get(c, &m, sizeof(m));
 }
 

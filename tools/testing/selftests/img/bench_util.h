@@ -43,12 +43,13 @@ static inline void pin(int cpu)
 	}
 }
 
+/* Exit status 1 is for limits that were missed. */
 static inline void must(int ret, const char *what)
 {
 	if (!ret)
 		return;
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(-ret));
-	exit(1);
+	exit(3);
 }
 
 /**
