@@ -56,7 +56,7 @@ if want bench; then
 fi
 if want resume; then
 	QEMU_MEM=${QEMU_MEM:-12G} run "$steps; b='./bench_resume -d /tmp/b'
-		step \$b -n 33 resume 4 64 1024 4096
+		step \$b -n 99 resume 4 1024 4096
 		step \$b touch 64 512
 		step \$b read 256
 		step \$b copies 64
