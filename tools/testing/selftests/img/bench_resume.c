@@ -198,7 +198,7 @@ static bool bench_copies(unsigned long mb)
 		for (i = 0; i < NR_COPIES; i++)
 			stop(&copies[i]);
 	}
-	tell("copies", mb, "the first, alone", &alone);
+	tell("copies", mb, "the first alone", &alone);
 	tell("copies", mb, "the 96th to 100th", &last);
 	printf("%-20s %6lu MB %-28s %12.3f MB\n", "copies", mb, "memory of each", each / MB);
 	return verdict("hundredth-copy", mb, (double)median(&last) / median(&alone), 1.5) &
