@@ -34,16 +34,17 @@ flavour=${FLAVOUR:-small}
 mem=2G
 timeout=600
 append=
+# An emulated processor of a busy machine stands still for long.
+patient="rcupdate.rcu_cpu_stall_timeout=120"
 debug=
 case $flavour in
 debug*|kcsan*)
 	debug=${flavour%-module}
 	mem=4G
 	timeout=2400
-	# An emulated processor of a busy machine stands still for long.
 	# An interrupt that comes while KASAN's shadow is not yet made for five
 	# levels of page tables is reported as a wild access.
-	append="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 log_buf_len=8M no5lvl"
+	append="$patient watchdog_thresh=60 log_buf_len=8M no5lvl"
 	;;
 esac
 [ "$mode" != shell ] || timeout=86400
@@ -100,7 +101,7 @@ else
 	# Without KVM there is no stable clock but the processor's own, which
 	# is one for all processors of an emulated machine.
 	accel="-accel tcg,thread=multi -cpu $cpu"
-	append="$append tsc=reliable"
+	append="$append tsc=reliable $patient"
 	emulated=1
 fi
 

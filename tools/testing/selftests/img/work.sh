@@ -106,6 +106,12 @@ start_work() {
 	pid=$!
 	children="$children $pid"
 	[ -z "$marks" ] || wait_until marked_or_ended
+	# It gets nowhere while this script works.
+	[ -z "$behind" ] || [ "$input" = /dev/null ] || wait_until reads_or_ended
+}
+
+reads_or_ended() {
+	[ "$(position_of 0)" != 0 ] || ended
 }
 
 marked_or_ended() {
