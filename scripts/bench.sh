@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make bench: fails when a line "BENCH name size ratio=X limit=Y MISS" says
-# that a limit was missed, or when there is no line at all.
+# that a limit was missed, when there is no line at all, or when something could
+# not be measured.
 #
 #	BENCH=PROGRAM	only "bench", "resume" or "peer"
 #	BENCH_CSV=FILE	where the figures go: NAME,MEGABYTES,WHAT,MEDIAN,LEAST,MOST,RUNS in

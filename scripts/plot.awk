@@ -81,6 +81,7 @@ END {
 	if (xmax == xmin)
 		xmax = xmin + 1
 	print "<!-- SPDX-License-Identifier: GPL-2.0 -->"
+	# The name of the language, which nothing is fetched from.
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" " \
 		"font-family=\"sans-serif\" font-size=\"13\">\n", left + width + 40,
 		top + height + 70 + 18 * nr_series

@@ -371,7 +371,7 @@ static int img_read_header(struct img_load *l, const struct elf_phdr *phdr, size
 	u32 size;
 	int err = 0;
 
-	if (phdr->p_offset > IMG_HEAD_MAX)
+	if (phdr->p_offset > IMG_HEAD_MAX || !IS_ALIGNED(phdr->p_offset, 4))
 		return img_load_refuse(l, -EBADMSG, "no notes");
 	/* Where the first read was too short for it, what was read is of no use. */
 	if (phdr->p_offset + len <= have)
@@ -410,9 +410,8 @@ static int img_check_lengths(struct img_load *l, const struct elf_phdr *phdr)
 	if (phdr->p_offset < sizeof(struct elfhdr) + sizeof(*phdr) ||
 	    phdr->p_offset >= head_len || phdr->p_filesz != head_len - phdr->p_offset ||
 	    phdr->p_filesz < IMG_HDR_DESC + sizeof(struct img_header) ||
-	    !IS_ALIGNED(phdr->p_offset, 4) || !IS_ALIGNED(head_len, 4) ||
-	    data_off < head_len || data_off > length || length > MAX_LFS_FILESIZE ||
-	    !PAGE_ALIGNED(data_off))
+	    !IS_ALIGNED(head_len, 4) || data_off < head_len || data_off > length ||
+	    length > MAX_LFS_FILESIZE || !PAGE_ALIGNED(data_off))
 		return img_load_refuse(l, -EBADMSG, "bad lengths");
 	if (length > i_size_read(file_inode(l->file)))
 		return img_load_refuse(l, -ENODATA, "truncated: %lld bytes of %llu",

@@ -655,9 +655,7 @@ TEST(tsc_denied_by_the_launcher)
 	if (img_nodump())
 		SKIP(return, "needs a dump");
 	IMG_SPAWN(&p, "tsc", 's', "denied", NULL);
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_settle(&p));
 	ASSERT_EQ(0, img_finish(&p));
 }
@@ -875,9 +873,7 @@ TEST_F(tracer, makes_it_32_bits)
 	if (img_nodump())
 		SKIP(return, "needs a dump");
 	IMG_SPAWN(&p, variant->target, 's', NULL, NULL);
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_settle(&p));
 	EXPECT_EQ(0, img_finish(&p));
 }

@@ -990,8 +990,8 @@ int img_same_maps(struct img_proc *p)
 	return ret;
 }
 
-/* Dump, kill, resume. */
-int img_cycle(struct img_proc *p)
+/* Dump, kill, resume as @how says. */
+int img_cycle_as(struct img_proc *p, const struct img_launch *how)
 {
 	int ret;
 
@@ -999,7 +999,15 @@ int img_cycle(struct img_proc *p)
 	if (ret)
 		return ret;
 	img_kill(p);
-	ret = img_resume(p);
+	return img_resume_as(p, how);
+}
+
+/* Dump, kill, resume. */
+int img_cycle(struct img_proc *p)
+{
+	int ret = img_cycle_as(p, NULL);
+
+	ret = ret ?: img_settle(p);
 	return ret ?: img_same_maps(p);
 }
 

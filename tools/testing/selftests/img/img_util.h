@@ -202,6 +202,7 @@ int img_resume(struct img_proc *p);
 int img_resume_as(struct img_proc *p, const struct img_launch *how);
 int img_same_maps(struct img_proc *p);
 int img_cycle(struct img_proc *p);
+int img_cycle_as(struct img_proc *p, const struct img_launch *how);
 int img_go(struct img_proc *p);
 int img_finish(struct img_proc *p);
 int img_wait_exit(struct img_proc *p);

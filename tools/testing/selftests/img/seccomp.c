@@ -280,9 +280,7 @@ TEST(sleep_that_goes_on)
 	ASSERT_EQ(0, img_start(&p, "sleeping", 's', NULL, NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_recv(&p, 'M', text, sizeof(text)));
 	EXPECT_STREQ("-57", text);
 	ASSERT_EQ(0, img_wait_exit(&p));
@@ -430,9 +428,7 @@ TEST(call_in_progress)
 	if (img_nodump())
 		SKIP(return, "needs a resume");
 	IMG_SPAWN(&p, "call_in_progress", 's', NULL, NULL);
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_wait_exit(&p));
 }
 

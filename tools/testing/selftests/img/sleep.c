@@ -932,9 +932,7 @@ TEST(clocks_ahead)
 	ASSERT_EQ(0, img_start(&p, "sleeper", 's', "clock_absolute:0:l", NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, outcome(&p, &o));
 	EXPECT_EQ(0, o.ret);
 	EXPECT_LE(3600 * IMG_NSEC_PER_SEC, o.took);
@@ -942,9 +940,7 @@ TEST(clocks_ahead)
 	ASSERT_EQ(0, img_start(&p, "sleeper", 's', "clock_relative:0:m", NULL));
 	ASSERT_EQ(0, img_recv(&p, 'R', NULL, 0));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_wait_syscall(p.pid, SYS_clock_nanosleep));
 	img_msleep(500);
 	EXPECT_EQ(SYS_clock_nanosleep, img_syscall(p.pid));

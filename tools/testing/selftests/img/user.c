@@ -126,9 +126,7 @@ TEST(image_of_root_run_by_a_user)
 	if (geteuid() || img_nodump())
 		SKIP(return, "not root, or no resume");
 	IMG_SPAWN(&p, "whoami", 's', NULL, NULL);
-	ASSERT_EQ(0, img_dump(&p));
-	img_kill(&p);
-	ASSERT_EQ(0, img_resume_as(&p, &how));
+	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	p.mode = 's';
 	ASSERT_EQ(0, img_settle(&p));
 	ASSERT_EQ(0, img_go(&p));
