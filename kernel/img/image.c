@@ -287,7 +287,7 @@ static int img_parse_elf(struct img_load *l, const struct elfhdr *elf, u32 *phnu
 	*phnum = elf->e_phnum;
 	if (elf->e_phnum == PN_XNUM) {
 		if (elf->e_shnum != 1 || elf->e_shentsize != sizeof(*shdr) ||
-		    elf->e_shoff < sizeof(*elf) ||
+		    elf->e_shoff < sizeof(*elf) || !IS_ALIGNED(elf->e_shoff, 8) ||
 		    elf->e_shoff > l->head_len - sizeof(*shdr))
 			return img_load_refuse(l, -EBADMSG, "bad section header");
 		shdr = l->head + elf->e_shoff;

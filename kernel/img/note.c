@@ -132,6 +132,8 @@ static const void *img_parse_note(const void *p, const void *end, struct img_not
 	n->name = (const char *)(note + 1);
 	if (n->name[note->n_namesz - 1])
 		return NULL;
+	n->ours = note->n_namesz >= sizeof(IMG_NOTE_NAME) &&
+		  !memcmp(n->name, IMG_NOTE_NAME, sizeof(IMG_NOTE_NAME));
 	n->type = note->n_type;
 	n->len = note->n_descsz;
 	n->desc = n->name + name_len;
@@ -162,12 +164,8 @@ int img_notes_parse(struct img_load *l, const void *start)
 	l->notes = kvmalloc_array(n, sizeof(note), GFP_KERNEL_ACCOUNT);
 	if (!l->notes)
 		return -ENOMEM;
-	for (p = start; p < end; l->nr_notes++) {
-		struct img_note *next = &l->notes[l->nr_notes];
-
-		p = img_parse_note(p, end, next);
-		next->ours = !strcmp(next->name, IMG_NOTE_NAME);
-	}
+	for (p = start; p < end; l->nr_notes++)
+		p = img_parse_note(p, end, &l->notes[l->nr_notes]);
 	return 0;
 }
 
@@ -178,6 +176,18 @@ static const struct img_note *img_find_in(const struct img_note *notes, unsigned
 
 	for (i = 0; i < nr; i++) {
 		if (notes[i].type == type && !strcmp(notes[i].name, name))
+			return &notes[i];
+	}
+	return NULL;
+}
+
+static const struct img_note *img_find_ours(const struct img_note *notes, unsigned int nr,
+					    u32 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (notes[i].type == type && notes[i].ours)
 			return &notes[i];
 	}
 	return NULL;
@@ -195,7 +205,7 @@ const struct img_note *img_note_find(struct img_load *l, u32 type)
 	unsigned int i;
 
 	if (!l->nr_own)
-		return img_find_in(l->notes, l->nr_notes, IMG_NOTE_NAME, type);
+		return img_find_ours(l->notes, l->nr_notes, type);
 	for (i = 0; i < l->nr_own; i++) {
 		if (l->own[i]->type == type)
 			return l->own[i];
@@ -281,8 +291,7 @@ int img_note_struct(struct img_load *l, u32 type, void *to, size_t size,
  */
 int img_thread_note_struct(const struct img_load_thread *t, u32 type, void *to, size_t size)
 {
-	return img_take_struct(t->l, img_thread_note_find(t, IMG_NOTE_NAME, type), type, to,
-			       size);
+	return img_take_struct(t->l, img_find_ours(t->notes, t->nr_notes, type), type, to, size);
 }
 
 /**

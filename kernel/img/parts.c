@@ -171,8 +171,8 @@ static int img_part_check_thread(struct img_load *l, const struct img_part *part
 #define IMG_THREAD	(-2)
 
 /*
- * Parts write their notes in the order of the table: @next, where the search begins,
- * is behind the part of the note before.
+ * Notes of the process come in the order of the table: @next, where the search
+ * begins, is behind the part of the one before.  Those of threads do not move it.
  */
 static int img_note_part(u32 type, unsigned int *next)
 {
@@ -185,11 +185,16 @@ static int img_note_part(u32 type, unsigned int *next)
 	for (i = 0, k = *next; i < ARRAY_SIZE(img_parts); i++, k++) {
 		if (k == ARRAY_SIZE(img_parts))
 			k = 0;
-		if (img_parts[k]->note != type && img_parts[k]->thread_note != type)
-			continue;
-		*next = k + 1;
-		return img_parts[k]->note == type ? k : IMG_THREAD;
+		if (img_parts[k]->thread_note == type)
+			return IMG_THREAD;
+		if (img_parts[k]->note == type) {
+			*next = k + 1;
+			return k;
+		}
 	}
+	/* A core file's type is none of ours. */
+	if (type >> 8 != NT_IMG_HEADER >> 8)
+		return IMG_NOBODY;
 	for (i = 0; (rs = img_arch_regset(i)); i++) {
 		if (rs->core_note_type == type)
 			return IMG_THREAD;

@@ -197,10 +197,15 @@ static int img_regs_check_thread(struct img_load *l, struct img_load_thread *t)
 static int img_regs_check(struct img_load *l)
 {
 	const struct img_note *note;
+	int err;
 
 	for (note = l->notes; note < l->threads[0].notes; note++) {
-		if (note->type == NT_PRSTATUS && !strcmp(note->name, "CORE"))
-			return img_load_refuse(l, -EBADMSG, "registers of no thread");
+		if (!img_is_regset(note))
+			continue;
+		err = note->type == NT_PRSTATUS ?: img_arch_check_regset(l, note);
+		if (err)
+			return err < 0 ? err : img_load_refuse(l, -EBADMSG,
+							       "registers of no thread");
 	}
 	return 0;
 }

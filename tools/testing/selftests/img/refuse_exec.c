@@ -1331,14 +1331,51 @@ static int same_tid(struct img_image *im, uint64_t arg)
 	return set_tid2(im, THREAD->tid);
 }
 
-/* Make a note something else: the head of a note is right before its name. */
-static int lose_note(struct img_image *im, const char *owner, uint32_t type, unsigned int nr)
+/* The head of a note is right before its name. */
+static Elf64_Nhdr *note_head(struct img_image *im, const char *owner, uint32_t type,
+			     unsigned int nr)
 {
 	uint8_t *desc = img_note(im, owner, type, nr, NULL);
-	Elf64_Nhdr *nh = (void *)(desc - ((strlen(owner) + 4) & ~3UL) - sizeof(*nh));
 
-	nh->n_type = 0x7ffffff1;
+	return (void *)(desc - ((strlen(owner) + 4) & ~3UL) - sizeof(Elf64_Nhdr));
+}
+
+/* Make a note something that nobody must know. */
+static int lose_note(struct img_image *im, const char *owner, uint32_t type, unsigned int nr)
+{
+	note_head(im, owner, type, nr)->n_type = 0x7ffffff1;
 	return 0;
+}
+
+static int info_becomes(struct img_image *im, uint64_t type)
+{
+	note_head(im, "IMG", NT_IMG_INFO, 0)->n_type = type;
+	return 0;
+}
+
+static int foreign_mm(struct img_image *im, uint64_t arg)
+{
+	memcpy(note_head(im, "IMG", NT_IMG_MM, 0) + 1, "IMh", 4);
+	return 0;
+}
+
+/* A section header with the number of program headers, in a note that nobody reads. */
+static int section_header(struct img_image *im, uint64_t odd)
+{
+	Elf64_Ehdr *elf = (void *)im->data;
+	Elf64_Shdr sh = { .sh_info = elf->e_phnum };
+	uint64_t len;
+	uint8_t *to = img_note(im, "IMG", NT_IMG_INFO, 0, &len);
+	uint64_t at = ((to - im->data + 7) & ~7UL) + odd;
+
+	if (at + sizeof(sh) > to - im->data + len)
+		return -1;
+	memcpy(im->data + at, &sh, sizeof(sh));
+	elf->e_phnum = PN_XNUM;
+	elf->e_shoff = at;
+	elf->e_shnum = 1;
+	elf->e_shentsize = sizeof(sh);
+	return info_becomes(im, 0x7ffffff1);
 }
 
 static int lose_regs2(struct img_image *im, uint64_t arg)
@@ -1364,6 +1401,14 @@ static int lose_thread1(struct img_image *im, uint64_t arg)
 	return lose_note(im, "IMG", NT_IMG_THREAD, 0);
 }
 
+/* Of the first thread, nothing but the FPU's registers is left. */
+static int lose_most1(struct img_image *im, uint64_t arg)
+{
+	lose_note(im, "IMG", NT_IMG_SLEEP, 0);
+	lose_note(im, "CORE", NT_PRSTATUS, 0);
+	return lose_thread1(im, arg);
+}
+
 static const struct {
 	const char *name;
 	patch_fn patch;
@@ -1387,6 +1432,15 @@ static const struct {
 	{ "no sleep note", lose_sleep2, 0, EBADMSG },
 	{ "two threads in one", lose_thread2, 0, EBADMSG },
 	{ "notes of no thread", lose_thread1, 0, EBADMSG },
+	{ "the FPU of no thread", lose_most1, 0, EBADMSG },
+	/* what notes are there; any image would do */
+	{ "a note less that nobody must know", info_becomes, 0x7ffffff1, 0 },
+	{ "two header notes", info_becomes, NT_IMG_HEADER, EBADMSG },
+	{ "two notes of memory", info_becomes, NT_IMG_MM, EBADMSG },
+	{ "a core file's type as one of ours", info_becomes, NT_386_TLS, EOPNOTSUPP },
+	{ "memory by another owner", foreign_mm, 0, EBADMSG },
+	{ "program headers counted by a section header", section_header, 0, 0 },
+	{ "a section header at an odd place", section_header, 1, EBADMSG },
 };
 
 TEST(threads)
@@ -1404,7 +1458,7 @@ TEST(threads)
 	ASSERT_EQ(0, img_load(&good, path));
 	for (i = 0; i < ARRAY_SIZE(bad_threads); i++) {
 		ASSERT_EQ(0, img_copy(&bad, &good));
-		bad_threads[i].patch(&bad, bad_threads[i].arg);
+		ASSERT_EQ(0, bad_threads[i].patch(&bad, bad_threads[i].arg));
 		img_fix_crc(&bad);
 		ASSERT_EQ(0, img_save(&bad, path));
 		img_free(&bad);
