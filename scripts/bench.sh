@@ -31,6 +31,9 @@ run() {
 		echo $rc >"$scratch/rc"
 	} | tee "$scratch/out"
 	rc=$(cat "$scratch/rc")
+	# Not only what is measured exits with 1.
+	[ "$rc" -ne 1 ] || grep -aq '^BENCH .* MISS' "$scratch/out" || rc=3
+	[ "$rc" -gt 1 ] || grep -aq '^BENCH ' "$scratch/out" || rc=3
 	# Not all that is printed is text.
 	grep -a '^BENCH \|^CSV,\|^MACHINE ' "$scratch/out" >>"$scratch/all" || :
 }
@@ -57,7 +60,7 @@ if want bench; then
 fi
 if want resume; then
 	QEMU_MEM=${QEMU_MEM:-12G} run "$steps; b='./bench_resume -d /tmp/b'
-		step \$b -n 99 resume 4 1024 4096
+		step \$b -n 297 resume 4 1024 4096
 		step \$b touch 64 512
 		step \$b read 256
 		step \$b copies 64
@@ -73,14 +76,14 @@ if want peer; then
 		exit \$rc"
 	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
 fi
-grep -q '^BENCH ' "$scratch/all" || die "the benchmark measured nothing"
+grep -aq '^BENCH ' "$scratch/all" || die "the benchmark measured nothing"
 if [ -n "${BENCH_CSV:-}" ]; then
 	sed -n "s/^MACHINE /# $(date +%Y-%m-%d), /p" "$scratch/all" | tr -d '\r' |
 		sed 1q >"$BENCH_CSV"
 	sed -n 's/^CSV,//p' "$scratch/all" | tr -d '\r' >>"$BENCH_CSV"
 fi
 say ""
-grep '^BENCH ' "$scratch/all"
-if grep -q '^BENCH .* MISS *$' "$scratch/all"; then
+grep -a '^BENCH ' "$scratch/all"
+if grep -aq '^BENCH .* MISS *$' "$scratch/all"; then
 	die "a limit was missed"
 fi

@@ -122,6 +122,9 @@ static uint64_t one_criu(unsigned long mb)
 		return 0;
 	}
 	get_from_file(&m, sizeof(m), 1);
+	/* It took a pause of the machine for its own. */
+	if (m.began < t)
+		must(-EAGAIN, "a process that was to be dumped ran too late");
 	kill(pid, SIGKILL);
 	usleep(10000);
 	return ticks_to_ns(m.began - t);

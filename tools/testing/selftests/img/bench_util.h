@@ -21,7 +21,7 @@
 #define MB	(1UL << 20)
 #define PAGE	4096UL
 
-#define MAX_RUNS	297
+#define MAX_RUNS	999
 
 static inline uint64_t now_raw(void)
 {

@@ -810,10 +810,12 @@ TARGET(thread_waits)
 
 /*
  * A process that nobody knows of attaches to us before our exec, and when that is over
- * makes us a 32-bit program, as far as our code segment tells.
+ * makes us a 32-bit program, as far as our code segment tells.  @data is where it says
+ * that it did.
  */
 static int traced_to_32_bits(void *data)
 {
+	const unsigned long cs = offsetof(struct user_regs_struct, cs);
 	pid_t me = getpid(), pid;
 	int fd[2], status;
 	char c;
@@ -840,7 +842,9 @@ static int traced_to_32_bits(void *data)
 			break;
 		ptrace(PTRACE_CONT, me, NULL, (void *)(long)WSTOPSIG(status));
 	}
-	ptrace(PTRACE_POKEUSER, me, offsetof(struct user_regs_struct, cs), 0x23L);
+	if (!ptrace(PTRACE_POKEUSER, me, cs, 0x23L) &&
+	    ptrace(PTRACE_PEEKUSER, me, cs, NULL) == 0x23)
+		*(volatile int *)data = 1;
 	ptrace(PTRACE_DETACH, me, NULL, NULL);
 	_exit(0);
 }
@@ -867,14 +871,18 @@ FIXTURE_VARIANT_ADD(tracer, thread) { "thread_waits" };
 /* What a tracer does to the registers before they are the image's is not seen. */
 TEST_F(tracer, makes_it_32_bits)
 {
-	struct img_launch how = { .prepare = traced_to_32_bits };
+	volatile int *poked = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct img_launch how = { .prepare = traced_to_32_bits, .data = (void *)poked };
 	struct img_proc p;
 
 	if (img_nodump())
 		SKIP(return, "needs a dump");
+	ASSERT_NE(MAP_FAILED, (void *)poked);
 	IMG_SPAWN(&p, variant->target, 's', NULL, NULL);
 	ASSERT_EQ(0, img_cycle_as(&p, &how));
 	ASSERT_EQ(0, img_settle(&p));
+	EXPECT_EQ(1, *poked);
 	EXPECT_EQ(0, img_finish(&p));
 }
 

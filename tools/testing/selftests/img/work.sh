@@ -94,8 +94,8 @@ some_dumps() {
 # Threads that wait for each other may spin, which takes more than one CPU.
 run_behind() {
 	[ "$least_threads" -eq 1 ] || return
+	taskset -cp "${cpus%%[,-]*}" "$$" >/dev/null || return
 	behind="chrt -i 0"
-	taskset -cp "${cpus%%[,-]*}" "$$" >/dev/null
 }
 
 # start_work COMMAND...: sets pid.
@@ -105,7 +105,7 @@ start_work() {
 	$behind "$@" <"$input" >"$out" 2>&1 &
 	pid=$!
 	children="$children $pid"
-	[ -z "$marks" ] || wait_until marked_or_ended
+	[ -z "$marks" ] || wait_until marked_or_ended || return
 	# It gets nowhere while this script works.
 	[ -z "$behind" ] || [ "$input" = /dev/null ] || wait_until reads_or_ended
 }
