@@ -550,42 +550,46 @@ static bool img_has_table(struct mm_struct *mm, unsigned long addr, unsigned lon
 	return false;
 }
 
-/**
- * struct img_entries - entries that are being written
- * @mm: the address space
- * @index: where the next page is in the image
- */
-struct img_entries {
-	struct mm_struct	*mm;
-	pgoff_t			index;
-};
-
-static int img_write_entry(pte_t *pte, unsigned long addr, void *data)
+/* Of what one page table covers; adds to @index, where the next page is in the image. */
+static int img_write_some(struct mm_struct *mm, unsigned long addr, unsigned long end,
+			  pgoff_t *index)
 {
-	struct img_entries *e = data;
-	pte_t entry = swp_entry_to_pte(make_img_entry(e->index++));
+	pmd_t *pmd = img_alloc_pmd(mm, addr);
+	pte_t *start, *pte;
+	spinlock_t *ptl;		/* of the table */
+	int err = 0;
 
-	/* Others of its chunk may have been needed before. */
-	if (!pte_none(ptep_get(pte)) && !pte_same(ptep_get(pte), entry))
-		return -EEXIST;
-	set_pte_at(e->mm, addr, pte, entry);
-	return 0;
+	if (!pmd)
+		return -ENOMEM;
+	start = img_mapped(pte_alloc_map_lock(mm, pmd, addr, &ptl));
+	if (!start)
+		return -ENOMEM;
+	arch_enter_lazy_mmu_mode();
+	for (pte = start; !err && addr < end; addr += PAGE_SIZE, pte++) {
+		pte_t entry = swp_entry_to_pte(make_img_entry((*index)++));
+
+		/* Others of its chunk may have been needed before. */
+		if (pte_none(ptep_get(pte)))
+			set_pte_at(mm, addr, pte, entry);
+		else if (!pte_same(ptep_get(pte), entry))
+			err = -EEXIST;
+	}
+	arch_leave_lazy_mmu_mode();
+	pte_unmap_unlock(start, ptl);
+	return err;
 }
 
 /* The part of a run from @start to @end, which may be empty. */
 static int img_write_entries(struct mm_struct *mm, const struct img_run *run,
 			     unsigned long start, unsigned long end)
 {
-	struct img_entries e = {
-		.mm = mm,
-		.index = (run->pos + (start - run->start)) >> PAGE_SHIFT,
-	};
+	pgoff_t index = (run->pos + (start - run->start)) >> PAGE_SHIFT;
 	unsigned long next;
 	int err = 0;
 
 	for (; !err && start < end; start = next) {
 		next = pmd_addr_end(start, end);
-		err = apply_to_page_range(mm, start, next - start, img_write_entry, &e);
+		err = img_write_some(mm, start, next, &index);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -665,8 +669,8 @@ static bool img_can_map(struct vm_area_struct *vma)
  * What is there already, for somebody has looked at it, is given up.
  *
  * Context: may sleep; takes the mmap_lock of @mm for writing.
- * Return: 0, -ENOMEM, -EFAULT when there is no such mapping, or -EINTR when the
- *	caller is killed.
+ * Return: 0, -ENOMEM, -EFAULT when there is no such mapping, -EEXIST when something
+ *	else is in its place, or -EINTR when the caller is killed.
  */
 int mm_img_map(struct mm_struct *mm, const struct img_run *run, unsigned long start,
 	       unsigned long end)

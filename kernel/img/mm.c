@@ -207,8 +207,8 @@ static int img_get_auxv(struct img_load *l, unsigned long *auxv)
 
 	if (!note || note->len > size || note->len % (2 * sizeof(long)))
 		return img_load_refuse(l, -EBADMSG, "bad auxiliary vector");
-	memset(auxv, 0, size);
 	memcpy(auxv, note->desc, note->len);
+	memset((void *)auxv + note->len, 0, size - note->len);
 	auxv[AT_VECTOR_SIZE - 2] = AT_NULL;
 	auxv[AT_VECTOR_SIZE - 1] = AT_NULL;
 	return 0;

@@ -253,7 +253,8 @@ static int img_take_struct(struct img_load *l, const struct img_note *n, u32 typ
 		return img_load_refuse(l, -EBADMSG, "note %08x has a bad size", type);
 	have = min_t(size_t, have, size);
 	memcpy(to, n->desc, have);
-	memset(to + have, 0, size - have);
+	if (have < size)
+		memset(to + have, 0, size - have);
 	return 0;
 }
 

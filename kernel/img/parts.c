@@ -166,40 +166,38 @@ static int img_part_check_thread(struct img_load *l, const struct img_part *part
 	return part->check_thread ? part->check_thread(l, t) : 0;
 }
 
-/* Which part a note of the process is of; or of another kind, see below. */
+/* Which part a note is of; or of another kind. */
 #define IMG_NOBODY	(-1)
 #define IMG_THREAD	(-2)
 
-/*
- * Notes of the process come in the order of the table: @next, where the search
- * begins, is behind the part of the one before.  Those of threads do not move it.
- */
-static int img_note_part(u32 type, unsigned int *next)
+/* All types of ours differ in the last byte. */
+#define IMG_OWN_TYPES	256
+
+static bool img_type_is_ours(u32 type)
+{
+	return type / IMG_OWN_TYPES == NT_IMG_HEADER / IMG_OWN_TYPES;
+}
+
+/* @of is by the last byte of the type. */
+static void img_note_parts(s8 *of)
 {
 	const struct user_regset *rs;
-	unsigned int i, k;
+	unsigned int i;
 
-	/* Parts without a note have 0. */
-	if (!type)
-		return IMG_NOBODY;
-	for (i = 0, k = *next; i < ARRAY_SIZE(img_parts); i++, k++) {
-		if (k == ARRAY_SIZE(img_parts))
-			k = 0;
-		if (img_parts[k]->thread_note == type)
-			return IMG_THREAD;
-		if (img_parts[k]->note == type) {
-			*next = k + 1;
-			return k;
-		}
+	memset(of, IMG_NOBODY, IMG_OWN_TYPES);
+	for (i = 0; i < ARRAY_SIZE(img_parts); i++) {
+		const struct img_part *part = img_parts[i];
+
+		/* Parts without a note have 0. */
+		if (part->note)
+			of[part->note % IMG_OWN_TYPES] = i;
+		if (part->thread_note)
+			of[part->thread_note % IMG_OWN_TYPES] = IMG_THREAD;
 	}
-	/* A core file's type is none of ours. */
-	if (type >> 8 != NT_IMG_HEADER >> 8)
-		return IMG_NOBODY;
 	for (i = 0; (rs = img_arch_regset(i)); i++) {
-		if (rs->core_note_type == type)
-			return IMG_THREAD;
+		if (img_type_is_ours(rs->core_note_type))
+			of[rs->core_note_type % IMG_OWN_TYPES] = IMG_THREAD;
 	}
-	return IMG_NOBODY;
 }
 
 /*
@@ -209,11 +207,13 @@ static int img_note_part(u32 type, unsigned int *next)
  */
 static int img_check_types(struct img_load *l, unsigned int *count)
 {
-	unsigned int i, next = 0;
+	s8 of[IMG_OWN_TYPES];
+	unsigned int i;
 	int part;
 
 	BUILD_BUG_ON(ARRAY_SIZE(img_parts) >= IMG_OWN_NOTES);
 
+	img_note_parts(of);
 	for (i = 0; i < l->nr_notes; i++) {
 		const struct img_note *note = &l->notes[i];
 
@@ -225,7 +225,7 @@ static int img_check_types(struct img_load *l, unsigned int *count)
 			l->own[l->nr_own++] = note;
 			continue;
 		}
-		part = img_note_part(note->type, &next);
+		part = img_type_is_ours(note->type) ? of[note->type % IMG_OWN_TYPES] : IMG_NOBODY;
 		if (part == IMG_NOBODY) {
 			return img_load_refuse(l, -EOPNOTSUPP, "unknown note type %08x",
 					       note->type);

@@ -202,7 +202,7 @@ static int img_regs_check(struct img_load *l)
 	for (note = l->notes; note < l->threads[0].notes; note++) {
 		if (!img_is_regset(note))
 			continue;
-		err = note->type == NT_PRSTATUS ?: img_arch_check_regset(l, note);
+		err = note->type == NT_PRSTATUS ? 1 : img_arch_check_regset(l, note);
 		if (err)
 			return err < 0 ? err : img_load_refuse(l, -EBADMSG,
 							       "registers of no thread");

@@ -557,7 +557,8 @@ static int img_timer_finish(struct img_load *l)
 	err = img_timer_find(l, &ts, &timers);
 	for (which = 0; !err && which < ARRAY_SIZE(ts.itimers); which++) {
 		img_get_itimer(&ts, which, &it);
-		if (!it.waits)
+		/* commit() has stopped those of the launcher. */
+		if (!it.waits && (it.left || it.interval))
 			itimer_resume(which, &it);
 	}
 	for (i = l->nr_timers; !err && i--; ) {

@@ -70,6 +70,11 @@ static const struct img_vma_flag img_vma_flags[] = {
 	 IMG_VMA_HUGEPAGE | IMG_VMA_NOHUGEPAGE | IMG_VMA_MERGEABLE |	\
 	 IMG_VMA_LOCKED | IMG_VMA_LOCKONFAULT | IMG_VMA_SEALED)
 
+/* Those that madvise(2) is asked for. */
+#define IMG_VMA_ADVISED							\
+	(IMG_VMA_KNOWN & ~(IMG_VMA_ACCOUNT | IMG_VMA_LOCKED | IMG_VMA_LOCKONFAULT | \
+			   IMG_VMA_SEALED))
+
 /* A mapping of a kind that this version cannot carry, by name. */
 static const char *img_vma_obstacle(struct vm_area_struct *vma)
 {
@@ -527,10 +532,10 @@ static int img_vma_unlike(const struct img_mapping *m, bool begin)
 
 static int img_vma_advices(const struct img_mapping *m, bool twin)
 {
-	unsigned int i;
+	unsigned int i, n = m->flags & IMG_VMA_ADVISED ? ARRAY_SIZE(img_vma_flags) : 0;
 	int err = 0;
 
-	for (i = 0; !err && i < ARRAY_SIZE(img_vma_flags); i++) {
+	for (i = 0; !err && i < n; i++) {
 		const struct img_vma_flag *f = &img_vma_flags[i];
 
 		if ((m->flags & f->img) && f->advice >= 0 &&
