@@ -139,9 +139,9 @@ awk_work='BEGIN {
 	print total, sum, line
 }'
 work "gawk: arrays, expressions, strings" gawk 4 /dev/null \
-	gawk -v mark="$mark" -v rounds=$((30000 * slow)) "$awk_work"
+	gawk -v mark="$mark" -v rounds=$((120000 * slow)) "$awk_work"
 work "busybox awk: the same" busybox 4 /dev/null \
-	busybox awk -v mark="$mark" -v rounds=$((15000 * slow)) "$awk_work"
+	busybox awk -v mark="$mark" -v rounds=$((40000 * slow)) "$awk_work"
 marks=
 
 # It reads its statements as it goes, in more than one read().
