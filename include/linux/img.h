@@ -32,6 +32,14 @@ struct vm_area_struct;
 /* Notes of ours with an even type that a process can have at most. */
 #define IMG_OWN_NOTES		24
 
+/* All types of ours differ in the last byte. */
+#define IMG_OWN_TYPES		256
+
+static inline bool img_type_is_ours(u32 type)
+{
+	return type / IMG_OWN_TYPES == NT_IMG_HEADER / IMG_OWN_TYPES;
+}
+
 /* Bytes of headers and notes that an image may have. */
 #define IMG_HEAD_MAX		(256UL << 20)
 

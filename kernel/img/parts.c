@@ -170,14 +170,6 @@ static int img_part_check_thread(struct img_load *l, const struct img_part *part
 #define IMG_NOBODY	(-1)
 #define IMG_THREAD	(-2)
 
-/* All types of ours differ in the last byte. */
-#define IMG_OWN_TYPES	256
-
-static bool img_type_is_ours(u32 type)
-{
-	return type / IMG_OWN_TYPES == NT_IMG_HEADER / IMG_OWN_TYPES;
-}
-
 /* @of is by the last byte of the type. */
 static void img_note_parts(s8 *of)
 {

@@ -27,7 +27,7 @@
 /* The owner that core files give to a regset note. */
 static const char *img_regset_owner(u32 type)
 {
-	if (type >> 8 == NT_IMG_HEADER >> 8)
+	if (img_type_is_ours(type))
 		return IMG_NOTE_NAME;
 	return type == NT_PRSTATUS || type == NT_PRFPREG ? "CORE" : "LINUX";
 }
@@ -35,7 +35,7 @@ static const char *img_regset_owner(u32 type)
 static bool img_is_regset(const struct img_note *note)
 {
 	if (note->ours)
-		return note->type >> 8 == NT_IMG_HEADER >> 8;
+		return img_type_is_ours(note->type);
 	return !strcmp(note->name, img_regset_owner(note->type));
 }
 

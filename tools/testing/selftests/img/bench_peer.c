@@ -123,8 +123,7 @@ static uint64_t one_criu(unsigned long mb)
 	}
 	get_from_file(&m, sizeof(m), 1);
 	/* It took a pause of the machine for its own. */
-	if (m.began < t)
-		must(-EAGAIN, "a process that was to be dumped ran too late");
+	must(m.began < t ? -EAGAIN : 0, "a process that was to be dumped ran on");
 	kill(pid, SIGKILL);
 	usleep(10000);
 	return ticks_to_ns(m.began - t);

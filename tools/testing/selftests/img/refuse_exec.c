@@ -1364,7 +1364,7 @@ static int section_header(struct img_image *im, uint64_t odd)
 {
 	Elf64_Ehdr *elf = (void *)im->data;
 	Elf64_Shdr sh = { .sh_info = elf->e_phnum };
-	uint64_t len;
+	size_t len;
 	uint8_t *to = img_note(im, "IMG", NT_IMG_INFO, 0, &len);
 	uint64_t at = ((to - im->data + 7) & ~7UL) + odd;
 
