@@ -129,7 +129,7 @@ assert sum(steps for job, steps in both) == total and results.empty()
 print(done, total, hash(tuple(both)))
 END
 work "python3: threads, locks, queues, a condition" python3 4 /dev/null \
-	/usr/bin/python3 "$scratch/threads.py" 1000 "$mark"
+	/usr/bin/python3 "$scratch/threads.py" $((1000 * slow)) "$mark"
 
 # Most of the time these are in C code, and really run at the same time.
 cat >"$scratch/pool.py" <<'END'
@@ -156,7 +156,7 @@ with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
 print(h.hexdigest())
 END
 work "python3: a pool of threads that compress and hash" python3 4 /dev/null \
-	/usr/bin/python3 "$scratch/pool.py" 400 "$mark"
+	/usr/bin/python3 "$scratch/pool.py" $((400 * slow)) "$mark"
 marks=
 
 work "OpenMP: barriers, loops, tasks, reductions" prog_openmp 4 /dev/null \

@@ -58,14 +58,16 @@ digest, root = "", decimal.Decimal(2)
 for i in range(1, 41):
     root = (root + i).sqrt()
     data = json.dumps({"i": i, "root": str(root)})
-    for _ in range(1500):
+    for _ in range(int(sys.argv[1])):
         digest = hashlib.sha256((digest + data).encode()).hexdigest()
     print(i, digest, flush=True)
 END
 
 if have python3; then
-	python3 "$scratch/sum.py" >"$scratch/undisturbed"
-	python3 "$scratch/sum.py" >"$scratch/out0" 2>&1 </dev/null &
+	# It must not come to its end while a dump of it is written.
+	rounds=$((1500 * slow))
+	python3 "$scratch/sum.py" $rounds >"$scratch/undisturbed"
+	python3 "$scratch/sum.py" $rounds >"$scratch/out0" 2>&1 </dev/null &
 	pid=$!
 	children="$children $pid"
 	wait_until grows "$scratch/out0" 3
