@@ -29,9 +29,6 @@ struct task_struct;
 struct user_regset;
 struct vm_area_struct;
 
-/* Notes of ours with an even type that a process can have at most. */
-#define IMG_OWN_NOTES		24
-
 /* All types of ours differ in the last byte. */
 #define IMG_OWN_TYPES		256
 
@@ -224,12 +221,11 @@ struct img_load_thread {
  * @length: bytes of the image
  * @notes: all notes, in the order of the file
  * @nr_notes: how many
- * @own: those of them that are ours, required, and of the process, to be found
- *	quickly
- * @nr_own: how many, 0 before they are known
+ * @own: those of them that are ours, required, and of the process, by half of the
+ *	last byte of their types, which are even; set by img_parts_check()
  * @threads: the threads, the leader of the group first
  * @nr_threads: how many
- * @by_tid: the threads, sorted by their IDs in the image
+ * @by_tid: the threads, sorted by their IDs in the image; NULL if there is one only
  * @runs: pages in the image, sorted by address
  * @nr_runs: how many
  * @files: files that the process maps or executes, opened
@@ -262,8 +258,7 @@ struct img_load {
 	loff_t			length;
 	struct img_note		*notes;
 	unsigned int		nr_notes;
-	const struct img_note	*own[IMG_OWN_NOTES];
-	unsigned int		nr_own;
+	const struct img_note	*own[IMG_OWN_TYPES / 2];
 	struct img_load_thread	*threads;
 	unsigned int		nr_threads;
 	struct img_load_thread	**by_tid;

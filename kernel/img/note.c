@@ -140,6 +140,21 @@ static const void *img_parse_note(const void *p, const void *end, struct img_not
 	return n->desc + desc_len;
 }
 
+static int img_notes_grow(struct img_load *l, unsigned int *room)
+{
+	unsigned int more = clamp(2 * *room, 32U, IMG_NOTES_MAX);
+	struct img_note *notes;
+
+	if (*room == IMG_NOTES_MAX)
+		return img_load_refuse(l, -E2BIG, "more than %u notes", IMG_NOTES_MAX);
+	notes = kvrealloc(l->notes, more * sizeof(*notes), GFP_KERNEL_ACCOUNT);
+	if (!notes)
+		return -ENOMEM;
+	l->notes = notes;
+	*room = more;
+	return 0;
+}
+
 /**
  * img_notes_parse() - find all notes
  * @l: the image; its headers are read
@@ -150,22 +165,19 @@ static const void *img_parse_note(const void *p, const void *end, struct img_not
  */
 int img_notes_parse(struct img_load *l, const void *start)
 {
-	const void *end = l->head + l->head_len;
-	const void *p;
-	struct img_note note;
-	unsigned int n = 0;
+	const void *p, *end = l->head + l->head_len;
+	unsigned int room = 0;
+	int err = 0;
 
-	for (p = start; p && p < end && n <= IMG_NOTES_MAX; n++)
-		p = img_parse_note(p, end, &note);
-	if (!p)
-		return img_load_refuse(l, -EBADMSG, "bad note %u", n);
-	if (n > IMG_NOTES_MAX)
-		return img_load_refuse(l, -E2BIG, "more than %u notes", IMG_NOTES_MAX);
-	l->notes = kvmalloc_array(n, sizeof(note), GFP_KERNEL_ACCOUNT);
-	if (!l->notes)
-		return -ENOMEM;
-	for (p = start; p < end; l->nr_notes++)
+	for (p = start; p < end; l->nr_notes++) {
+		if (l->nr_notes == room)
+			err = img_notes_grow(l, &room);
+		if (err)
+			return err;
 		p = img_parse_note(p, end, &l->notes[l->nr_notes]);
+		if (!p)
+			return img_load_refuse(l, -EBADMSG, "bad note %u", l->nr_notes + 1);
+	}
 	return 0;
 }
 
@@ -194,23 +206,17 @@ static const struct img_note *img_find_ours(const struct img_note *notes, unsign
 }
 
 /**
- * img_note_find() - the first note of a kind of ours
- * @l: the image
- * @type: NT_IMG_*
+ * img_note_find() - the note of a part of the process
+ * @l: the image; its types of notes are checked
+ * @type: NT_IMG_*, even
  *
  * Return: the note or NULL.
  */
 const struct img_note *img_note_find(struct img_load *l, u32 type)
 {
-	unsigned int i;
+	const struct img_note *note = l->own[type % IMG_OWN_TYPES / 2];
 
-	if (!l->nr_own)
-		return img_find_ours(l->notes, l->nr_notes, type);
-	for (i = 0; i < l->nr_own; i++) {
-		if (l->own[i]->type == type)
-			return l->own[i];
-	}
-	return NULL;
+	return note && note->type == type ? note : NULL;
 }
 
 /**
@@ -259,9 +265,9 @@ static int img_take_struct(struct img_load *l, const struct img_note *n, u32 typ
 }
 
 /**
- * img_note_struct() - take the struct that a note of ours begins with
- * @l: the image
- * @type: NT_IMG_*
+ * img_note_struct() - take the struct that a note of the process begins with
+ * @l: the image; its types of notes are checked
+ * @type: NT_IMG_*, even
  * @to: the struct, which begins with its __le32 size
  * @size: bytes of @to
  * @note: set to the note; may be NULL

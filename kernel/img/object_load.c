@@ -70,7 +70,7 @@ static int img_check_runs(struct img_load *l, const struct img_note *note,
 			       sizeof(struct img_object_run));
 	if (!table)
 		return img_load_refuse(l, -EBADMSG, "bad runs of objects");
-	l->object_runs = kvcalloc(nr + 1UL, sizeof(*l->object_runs), GFP_KERNEL_ACCOUNT);
+	l->object_runs = kvcalloc(nr, sizeof(*l->object_runs), GFP_KERNEL_ACCOUNT);
 	if (!l->object_runs)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
@@ -386,7 +386,7 @@ static int img_load_objects(struct img_load *l, const struct img_note *note,
 	/* Each is mapped, but for the executable. */
 	if (nr > sysctl_max_map_count + 1)
 		return img_load_refuse(l, -ENOMEM, "%u objects", nr);
-	l->objects = kvcalloc(nr + 1, sizeof(*l->objects), GFP_KERNEL_ACCOUNT);
+	l->objects = kvcalloc(nr, sizeof(*l->objects), GFP_KERNEL_ACCOUNT);
 	if (!l->objects)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
@@ -417,7 +417,7 @@ static int img_check_objects(struct img_load *l, const struct img_note *note,
 	unsigned long *used;
 	int err;
 
-	used = kvcalloc(words + 1, sizeof(*used), GFP_KERNEL_ACCOUNT);
+	used = kvcalloc(words, sizeof(*used), GFP_KERNEL_ACCOUNT);
 	if (!used)
 		return -ENOMEM;
 	err = img_load_objects(l, note, head, used, buf);

@@ -193,17 +193,15 @@ static void img_note_parts(s8 *of)
 }
 
 /*
- * Of our own notes, only those with an odd type may be unknown.  Those of the
- * process are few; whoever looks for one must not have to go through all that
- * there are.  @count is how many each part has.
+ * Of our own notes, only those with an odd type may be unknown.  Whoever looks for
+ * one of the process must not have to go through all that there are.  @count is how
+ * many each part has.
  */
 static int img_check_types(struct img_load *l, unsigned int *count)
 {
 	s8 of[IMG_OWN_TYPES];
 	unsigned int i;
 	int part;
-
-	BUILD_BUG_ON(ARRAY_SIZE(img_parts) >= IMG_OWN_NOTES);
 
 	img_note_parts(of);
 	for (i = 0; i < l->nr_notes; i++) {
@@ -214,7 +212,6 @@ static int img_check_types(struct img_load *l, unsigned int *count)
 		if (note->type == NT_IMG_HEADER) {
 			if (i)
 				return img_load_refuse(l, -EBADMSG, "two header notes");
-			l->own[l->nr_own++] = note;
 			continue;
 		}
 		part = img_type_is_ours(note->type) ? of[note->type % IMG_OWN_TYPES] : IMG_NOBODY;
@@ -226,12 +223,9 @@ static int img_check_types(struct img_load *l, unsigned int *count)
 				return img_load_refuse(l, -EBADMSG, "note %08x of no thread",
 						       note->type);
 			continue;
-		} else {
-			count[part]++;
 		}
-		if (l->nr_own == IMG_OWN_NOTES)
-			return img_load_refuse(l, -EBADMSG, "notes more than once");
-		l->own[l->nr_own++] = note;
+		count[part]++;
+		l->own[note->type % IMG_OWN_TYPES / 2] = note;
 	}
 	return 0;
 }

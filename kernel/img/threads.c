@@ -103,13 +103,13 @@ static int img_sort_threads(struct img_load *l)
 {
 	unsigned int i;
 
+	if (l->nr_threads == 1)
+		return 0;
 	l->by_tid = kvmalloc_array(l->nr_threads, sizeof(*l->by_tid), GFP_KERNEL_ACCOUNT);
 	if (!l->by_tid)
 		return -ENOMEM;
 	for (i = 0; i < l->nr_threads; i++)
 		l->by_tid[i] = &l->threads[i];
-	if (l->nr_threads == 1)
-		return 0;
 	sort(l->by_tid, l->nr_threads, sizeof(*l->by_tid), img_cmp_tid, NULL);
 	for (i = 1; i < l->nr_threads; i++) {
 		if (l->by_tid[i]->tid == l->by_tid[i - 1]->tid)
@@ -185,6 +185,8 @@ struct img_load_thread *img_thread_by_tid(struct img_load *l, pid_t tid)
 {
 	struct img_load_thread key = { .tid = tid }, *k = &key, **found;
 
+	if (!l->by_tid)
+		return tid == l->threads->tid ? l->threads : NULL;
 	found = bsearch(&k, l->by_tid, l->nr_threads, sizeof(k), img_cmp_tid);
 	return found ? *found : NULL;
 }
