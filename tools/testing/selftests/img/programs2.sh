@@ -130,8 +130,8 @@ awk_work='BEGIN {
 		if (length(line) > 500) {
 			gsub(/[0-4]+/, "-", line)
 			split(line, part, "-")
-			sum += part[3] + length(part[2])
-			line = part[1]
+			sum += substr(part[3], 1, 3) + length(part[2])
+			line = substr(part[1], 1, 100)
 		}
 	}
 	for (k in seen)
