@@ -145,13 +145,15 @@ struct child {
 };
 
 static volatile uint64_t *shared;	/* with the child until its execve() */
+/* Programs are started as system(3) does it, in the memory of their parent. */
+static bool spawns;
 
 static inline void start(struct child *c, char *const *argv)
 {
 	int fd[2];
 
 	must(pipe2(fd, O_CLOEXEC) ? -errno : 0, "pipe");
-	c->pid = fork();
+	c->pid = spawns ? vfork() : fork();
 	must(c->pid < 0 ? -errno : 0, "fork");
 	if (!c->pid) {
 		dup2(fd[1], 1);

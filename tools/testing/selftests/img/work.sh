@@ -106,8 +106,8 @@ start_work() {
 	pid=$!
 	children="$children $pid"
 	[ -z "$marks" ] || wait_until marked_or_ended || return
-	# It gets nowhere while this script works.
-	[ -z "$behind" ] || [ "$input" = /dev/null ] || wait_until reads_or_ended
+	# Then it has its libraries.
+	[ "$input" = /dev/null ] || wait_until reads_or_ended
 }
 
 reads_or_ended() {
