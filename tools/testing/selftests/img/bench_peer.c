@@ -15,11 +15,6 @@
 /* What takes a millisecond or two can be measured often. */
 #define QUICK_RUNS	99
 
-static int max(int a, int b)
-{
-	return a > b ? a : b;
-}
-
 static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
 {
 	char command[8192];
@@ -129,29 +124,34 @@ static uint64_t one_criu(unsigned long mb)
 	return ticks_to_ns(m.began - t);
 }
 
-/* One after the other: each has what its own last run left in the caches. */
+/*
+ * Ours right after theirs: the machine may be another a few seconds later.
+ * The first one finds in the processor's caches what CRIU has left there.
+ */
 static bool bench_criu(unsigned long mb)
 {
 	struct series ours = {}, theirs = {};
-	int i;
+	int i, k;
 
-	/* The first one after boot makes what others find made. */
-	if (!one_criu(mb))
-		exit(77);
-	for (i = 0; i < runs; i++) {
-		uint64_t t = one_criu(mb);
-
-		must(t ? 0 : -EIO, "criu");
-		add(&theirs, t);
-	}
-	run("rm -rf %s", criu_dir());
 	make_image(mb, BARE);
 	/* As CRIU was started. */
 	spawns = true;
-	one_resume();
-	for (i = 0; i < max(runs, QUICK_RUNS); i++)
-		add(&ours, one_resume());
+	for (i = 0; i <= runs; i++) {
+		uint64_t t = one_criu(mb);
+
+		/* The first one after boot makes what others find made. */
+		if (!t && !i)
+			exit(77);
+		must(t ? 0 : -EIO, "criu");
+		if (!i)
+			continue;
+		add(&theirs, t);
+		one_resume();
+		for (k = 0; k < QUICK_RUNS; k++)
+			add(&ours, one_resume());
+	}
 	spawns = false;
+	run("rm -rf %s", criu_dir());
 	tell("criu-restore", mb, "criu restore", &theirs);
 	tell("criu-restore", mb, "exec of the image", &ours);
 	return verdict_least("criu-vs-resume", mb, (double)median(&theirs) / median(&ours),
