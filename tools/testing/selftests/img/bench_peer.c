@@ -140,8 +140,10 @@ static bool bench_criu(unsigned long mb)
 		uint64_t t = one_criu(mb);
 
 		/* The first one after boot makes what others find made. */
-		if (!t && !i)
+		if (!t && !i) {
+			unlink(image_path());
 			exit(77);
+		}
 		must(t ? 0 : -EIO, "criu");
 		if (!i)
 			continue;
@@ -318,7 +320,7 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	if (runs < 1 || runs > MAX_RUNS || optind == argc)
+	if (runs < 1 || runs > MAX_RUNS / QUICK_RUNS || optind == argc)
 		return 2;
 	if (!strcmp(argv[optind], "criu"))
 		bench = bench_criu;
