@@ -22,12 +22,13 @@ run() {
 	say "  booting the guest"
 	rc=0
 	{
-		FLAVOUR=bench KERNEL=$kernel QEMU_TIMEOUT=${QEMU_TIMEOUT:-2400} \
-			QEMU_MEM=${QEMU_MEM:-2G} "$top/scripts/qemu.sh" run -- \
+		FLAVOUR=bench KERNEL=$kernel QEMU_TIMEOUT=${QEMU_TIMEOUT:-3600} \
+			QEMU_MEM=${QEMU_MEM:-12G} "$top/scripts/qemu.sh" run -- \
 			"echo \"MACHINE Linux \$(uname -r), \$(nproc) processors,\" \
 				\"QEMU \${IMG_EMULATED:+without KVM}\"
 			mkdir -p /tmp/b && mount -t tmpfs -o size=75% b /tmp/b &&
-			cd /tmp/img/selftests && $1" || rc=$?
+				cd /tmp/img/selftests || exit 3
+			$1" || rc=$?
 		echo $rc >"$scratch/rc"
 	} | tee "$scratch/out"
 	rc=$(cat "$scratch/rc")
@@ -38,44 +39,38 @@ run() {
 	grep -a '^BENCH \|^CSV,\|^MACHINE ' "$scratch/out" >>"$scratch/all" || :
 }
 
-# For the guest: all of them, and the highest exit status; 1 is a limit missed.
-# shellcheck disable=SC2016 # not to be expanded here
-steps='rc=0
-	step() {
-		"$@" || { s=$?; [ "$s" -le "$rc" ] || rc=$s; }
-	}'
-
-want() {
-	[ "${BENCH:-$1}" = "$1" ]
+# add PROGRAM COMMAND...: a step for the guest, if it is wanted.
+add() {
+	[ "${BENCH:-$1}" = "$1" ] || return 0
+	shift
+	steps="$steps
+		step $*"
 }
 
+# All steps are made, and the highest exit status is kept; 1 is a limit missed.
+# shellcheck disable=SC2016 # not to be expanded here
+steps='rc=0
+	export PATH="$PATH:/usr/sbin:/sbin"
+	step() {
+		"$@" || { s=$?; [ "$s" -le "$rc" ] || rc=$s; }
+		[ "$rc" -ne 75 ] || exit 75
+	}'
+add bench ./bench \$coarse
+add resume ./bench_resume -d /tmp/b -n 297 resume 4 1024 4096
+add resume ./bench_resume -d /tmp/b touch 64 512
+add resume ./bench_resume -d /tmp/b read 256
+add resume ./bench_resume -d /tmp/b copies 64
+add peer ./bench_peer -d /tmp/b -n 7 criu 4 1024
+add peer ./bench_peer -d /tmp/b -n 7 freeze 256
+add peer ./bench_peer -d /tmp/b -n 7 python
 # While a guest boots on a busy machine, the check of its timers may fail; then
 # it has none but the tick.
-if want bench; then
-	mem=${QEMU_MEM:-4G}
-	QEMU_MEM=$mem run "./bench"
-	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench"
-	[ "$rc" -ne 75 ] || QEMU_MEM=$mem run "./bench -r"
-	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
-fi
-if want resume; then
-	QEMU_MEM=${QEMU_MEM:-12G} run "$steps; b='./bench_resume -d /tmp/b'
-		step \$b -n 297 resume 4 1024 4096
-		step \$b touch 64 512
-		step \$b read 256
-		step \$b copies 64
+for coarse in "" "" -r; do
+	run "coarse=$coarse; $steps
 		exit \$rc"
-	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
-fi
-if want peer; then
-	QEMU_MEM=${QEMU_MEM:-8G} run "$steps; b='./bench_peer -d /tmp/b -n 7'
-		export PATH=\$PATH:/usr/sbin:/sbin
-		step \$b criu 4 1024
-		step \$b freeze 256
-		step \$b python
-		exit \$rc"
-	[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
-fi
+	[ "$rc" -eq 75 ] || break
+done
+[ "$rc" -le 1 ] || die "the benchmark failed, exit status $rc"
 grep -aq '^BENCH ' "$scratch/all" || die "the benchmark measured nothing"
 if [ -n "${BENCH_CSV:-}" ]; then
 	sed -n "s/^MACHINE /# $(date +%Y-%m-%d), /p" "$scratch/all" | tr -d '\r' |

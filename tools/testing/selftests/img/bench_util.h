@@ -31,13 +31,18 @@ static inline uint64_t now_raw(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static inline void pin(int cpu)
+static inline bool set_cpu(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set)) {
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static inline void pin(int cpu)
+{
+	if (!set_cpu(cpu)) {
 		perror("bench: two processors are needed");
 		exit(4);
 	}
