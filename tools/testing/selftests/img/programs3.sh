@@ -199,7 +199,7 @@ streams=
 work "fzf, in Go: many goroutines" fzf 4 "$scratch/lines" fzf -f "a b c"
 
 # It has the file mapped, and not open any more.
-yes "something to sum up" | head -c 192M >"$scratch/big"
+yes "something to sum up" | head -c 384M >"$scratch/big"
 work "b3sum, in Rust: one large file" b3sum 4 /dev/null \
 	b3sum --num-threads 3 "$scratch/big"
 rm -f "$scratch/big"

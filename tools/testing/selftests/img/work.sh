@@ -110,8 +110,14 @@ start_work() {
 	[ "$input" = /dev/null ] || wait_until reads_or_ended
 }
 
+# At first its descriptor 0 is the shell's.
 reads_or_ended() {
-	[ "$(position_of 0)" != 0 ] || ended
+	case $(readlink "/proc/$pid/fd/0") in
+	"$(readlink -f "$input")")
+		[ "$(position_of 0)" != 0 ] || ended
+		;;
+	*) ended ;;
+	esac
 }
 
 marked_or_ended() {
