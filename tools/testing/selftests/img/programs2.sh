@@ -69,7 +69,7 @@ END
 # shellcheck disable=SC2034 # of work.sh
 marks=1
 work "python3: sqlite3 in memory, zlib, decimal, generators" python3 4 /dev/null \
-	/usr/bin/python3 "$scratch/work.py" "$mark" $((6000 * slow))
+	/usr/bin/python3 "$scratch/work.py" "$mark" $((12000 * slow))
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 perl_work='
@@ -92,7 +92,7 @@ my @keys = sort { $a <=> $b } keys %count;
 print join(",", map { "$_:" . scalar keys %{$count{$_}} } @keys[0 .. 50]), "\n";
 '
 work "perl: hashes, closures, expressions" perl 4 /dev/null perl -e "$perl_work" \
-	$((40000 * slow)) "$mark"
+	$((160000 * slow)) "$mark"
 
 # shellcheck disable=SC2016 # a program, not to be expanded here
 bash_work='
@@ -148,7 +148,7 @@ marks=
 {
 	echo 'create table t (id integer primary key, a integer, b text);'
 	i=0
-	while [ $i -lt 80 ]; do
+	while [ $i -lt 200 ]; do
 		echo "insert into t with recursive c(i, n) as (select 1, 12345 + $i"
 		echo "union all select i + 1, (n * 1103515245 + 12345) % 2147483648"
 		echo "from c where i < 120) select null, n % 1000, hex(n) from c;"
@@ -167,8 +167,8 @@ marks=
 work "sqlite3: a database in memory" sqlite3 4 "$scratch/work.sql" \
 	sqlite3 -batch -init /dev/null :memory:
 
-digits=500
-[ "$slow" -eq 1 ] || digits=900
+digits=1200
+[ "$slow" -eq 1 ] || digits=1600
 printf 'scale=%d\n4*a(1)\nquit\n' $digits >"$scratch/work.bc"
 work "bc: pi" bc 3 "$scratch/work.bc" bc -lq
 
