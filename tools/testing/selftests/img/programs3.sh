@@ -196,7 +196,12 @@ for packer in "xz -T2 --block-size=128KiB -1" "zstd -q -T2 -B512K -9"; do
 done
 streams=
 
-work "fzf, in Go: many goroutines" fzf 4 "$scratch/lines" fzf -f "a b c"
+# Many lines to look at of which few are written, as it must not be in the middle
+# of that.
+cat "$scratch/lines" "$scratch/lines" "$scratch/lines" >"$scratch/more_lines"
+work "fzf, in Go: many goroutines" fzf 4 "$scratch/more_lines" \
+	fzf -f "a b c 0 1 2 3 zz"
+rm -f "$scratch/more_lines"
 
 # It has the file mapped, and not open any more.
 yes "something to sum up" | head -c 384M >"$scratch/big"
