@@ -91,6 +91,15 @@ emulated=
 # else: what copies or clears pages would look slower than it is.
 cpu=max
 [ "$flavour" != bench ] && [ -z "${QEMU_ICOUNT:-}" ] || cpu=max,-erms,-fsrm
+# A program that runs at another address each time is translated each time, and
+# QEMU keeps that until the bytes translated are written to.  When a page of the C
+# library becomes one of data after a thousand programs, each byte written to it
+# looks at all that was translated of that page: half a minute for 4 KB, in which
+# the processor does nothing else.  With room for 128 MB of code, all of it is
+# forgotten in time.  A benchmark runs few programs, and must not be translated
+# again in the middle.
+tb_size=,tb-size=128
+[ "$flavour" != bench ] || tb_size=
 if [ -n "${QEMU_ICOUNT:-}" ]; then
 	accel="-accel tcg,thread=single -icount shift=0,sleep=off -cpu $cpu"
 	append="$append tsc=reliable"
@@ -100,7 +109,7 @@ elif kvm_works; then
 else
 	# Without KVM there is no stable clock but the processor's own, which
 	# is one for all processors of an emulated machine.
-	accel="-accel tcg,thread=multi -cpu $cpu"
+	accel="-accel tcg,thread=multi$tb_size -cpu $cpu"
 	append="$append tsc=reliable $patient"
 	emulated=1
 fi
